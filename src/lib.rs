@@ -1,0 +1,1 @@
+//! ovenbird builds machine images with Packer and Ansible.

@@ -1,0 +1,2 @@
+//! The binary: parse, call `cli`, turn the result into an exit code.
+fn main() {}
