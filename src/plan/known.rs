@@ -1,0 +1,33 @@
+//! [`Known`]: what was found outside before any decision; a snapshot.
+//!
+//! Invariant: a look-up that failed never becomes an empty `Known`; it is an error at the port.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::model::artifact::Image;
+use crate::model::digest::DryRunKey;
+use crate::model::problem::Problem;
+use crate::model::verdict::Verdict;
+
+/// What exists.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Our own images with the pipeline's tag, all states. `None`: nobody asked (`dry-run` never calls AWS).
+    pub images: Option<Vec<Image>>,
+    /// Verdicts that are remembered *and* whose Docker image is still there.
+    pub verdicts: BTreeMap<DryRunKey, Verdict>,
+}
+
+/// What is known of the file that an emit writes.
+#[derive(Debug, Clone)]
+pub struct EmitTarget {
+    /// Relative to the root.
+    pub path: PathBuf,
+    /// Does it exist.
+    pub exists: bool,
+    /// Names and their present values as text (AMI id, or compact JSON for a map); absent names are absent.
+    pub present: BTreeMap<String, String>,
+    /// Why it cannot be edited or must not be: not declared by Terraform, duplicate, expression …. Empty: it can.
+    pub problems: Vec<Problem>,
+}

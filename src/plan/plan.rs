@@ -1,0 +1,152 @@
+//! [`Plan`]: what a run would do and why. `plan` prints it, `plan --json` serialises it, `build` executes it.
+//!
+//! Invariant: nodes stand in topological order (a parent before its children); a node that is built has a parent that is a
+//! source, a reused image or an earlier node that is built.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::artifact::Image;
+use crate::model::digest::{DryRunKey, StageKey};
+use crate::model::node::NodeId;
+use crate::plan::reason::Reason;
+
+/// What a run would do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Format of the serialised plan.
+    pub format: u32,
+    /// Pipeline's name.
+    pub pipeline: String,
+    /// Region of the builds.
+    pub region: String,
+    /// Sources that the nodes start from.
+    pub sources: Vec<PlannedSource>,
+    /// Nodes, parents first.
+    pub nodes: Vec<PlannedNode>,
+    /// Files for Terraform.
+    pub emits: Vec<PlannedEmit>,
+    /// Things a person should know: no `tools` block, imprecise inputs, twins ….
+    pub warnings: Vec<String>,
+}
+
+/// A source as pinned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedSource {
+    /// Its name.
+    pub name: String,
+    /// `x86_64` or `arm64`.
+    pub architecture: String,
+    /// Pinned AMI; `None`: not in the lock (only a dry run is possible).
+    pub id: Option<String>,
+    /// Its AMI name.
+    pub image_name: Option<String>,
+    /// Day of the pin.
+    pub pinned: Option<String>,
+}
+
+/// What is done for a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedNode {
+    /// Which.
+    pub node: NodeId,
+    /// What it boots from.
+    pub parent: PlannedParent,
+    /// Key of its AMI; `None` while a source is not pinned.
+    pub stage_key: Option<StageKey>,
+    /// Key of its dry run; `None` when one is not possible.
+    pub dry_run_key: Option<DryRunKey>,
+    /// What is done about the AMI.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// What is done about the dry run.
+    pub dry_run: DryRunAction,
+    /// Asked for by name or by a full run; else only there because a child needs it.
+    pub wanted: bool,
+}
+
+/// What a node boots from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum PlannedParent {
+    /// An image that we did not make.
+    Source {
+        /// Name in the pipeline file.
+        name: String,
+        /// Pinned AMI.
+        id: Option<String>,
+        /// Docker image that stands for it.
+        docker: Option<String>,
+    },
+    /// Another node.
+    Node {
+        /// Which.
+        node: NodeId,
+    },
+}
+
+/// What is done about an AMI. Copies, shares and verification come with later issues as further variants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// A sealed image is used as it is.
+    Reuse {
+        /// It.
+        image: Image,
+    },
+    /// A sealed image is used after its tags were changed.
+    Retag {
+        /// It.
+        image: Image,
+        /// Tags to set.
+        set: std::collections::BTreeMap<String, String>,
+    },
+    /// Packer makes one.
+    Build,
+    /// Nothing: a leaf that is built needs none of its ancestors; or only dry runs were asked for.
+    Nothing,
+}
+
+/// What is done about a dry run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "dry_run", rename_all = "snake_case")]
+pub enum DryRunAction {
+    /// It passed earlier, and its Docker image is still there.
+    Passed {
+        /// That image.
+        image: String,
+    },
+    /// It is made.
+    Run,
+    /// It cannot be made.
+    NotPossible {
+        /// Why.
+        why: String,
+    },
+    /// Not needed, or switched off by `--no-dry-run`.
+    Skip,
+}
+
+/// What is done about a file for Terraform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedEmit {
+    /// Relative to the root.
+    pub path: String,
+    /// Will it be written in this run.
+    pub wanted: bool,
+    /// Names that would get another value; a value that only a build gives counts as another.
+    pub changes: Vec<String>,
+}
+
+/// What a person asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wishes {
+    /// Stages by name; empty: all.
+    pub stages: Vec<crate::model::name::Name>,
+    /// Make AMIs (`build`, `plan`) or dry runs only.
+    pub build: bool,
+    /// Make the dry runs that have not passed.
+    pub dry_run: bool,
+    /// Write emits; `None`: a full run does, a partial one does not.
+    pub emit: Option<bool>,
+}
