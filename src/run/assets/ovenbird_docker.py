@@ -32,8 +32,17 @@ options:
       - name: ansible_user
     keyword:
       - name: remote_user
-extends_documentation_fragment:
-  - connection_pipelining
+  pipelining:
+    description: Feed modules to Python by stdin. On here by itself, as nothing between us and a container wants a terminal.
+    type: boolean
+    default: true
+    ini:
+      - section: connection
+        key: pipelining
+    env:
+      - name: ANSIBLE_PIPELINING
+    vars:
+      - name: ansible_pipelining
 """
 
 

@@ -1,0 +1,3 @@
+# Written by `ovenbird emit` and `ovenbird build`: the images that this environment runs.
+web_ami_id = ""
+api_ami_id = ""
