@@ -1,0 +1,17 @@
+# shellcheck shell=bash disable=SC2034
+# Owns: the versions of the tools that `make tools` brings. Must not: do anything; it is only sourced.
+# Invariant: a Go pin equals the version in dev/packer/*/go.mod (or dev/terraform/go.mod); `dev/install` refuses to go on when they differ.
+
+PACKER_VERSION=1.15.0
+PACKER_PLUGIN_AMAZON_VERSION=1.3.2
+PACKER_PLUGIN_DOCKER_VERSION=1.1.2
+PACKER_PLUGIN_ANSIBLE_VERSION=1.0.3
+TERRAFORM_VERSION=1.11.4
+
+# What counts as a good version of a tool that is on PATH already (extended regular expressions on the bare version).
+PACKER_GOOD='^1\.(1[5-9]|[2-9][0-9])\.[0-9]+$'
+ANSIBLE_GOOD='^2\.19\.[0-9]+$'
+TERRAFORM_GOOD='^1\.(9|[1-9][0-9])\.[0-9]+$'
+
+# The Docker image that stands for Debian 12 where no registry is reachable.
+BASE_IMAGE=ovenbird-base/debian:12
