@@ -5,3 +5,4 @@ pub mod event;
 pub mod model;
 pub mod plan;
 pub mod ports;
+pub mod syntax;

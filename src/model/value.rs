@@ -23,6 +23,8 @@ pub enum Value {
     String(String),
     /// Filled in when the step starts.
     Ref(Reference),
+    /// `"web-${artifact.name}"`: pieces ([`Value::String`] and [`Value::Ref`] only, at least one `Ref`) that are joined when the step starts.
+    Template(Vec<Value>),
     /// Order matters.
     List(Vec<Value>),
     /// Order does not matter.
@@ -74,6 +76,16 @@ impl Value {
             Self::Number(n) => serde_json::from_str(n).unwrap_or_else(|_| Json::String(n.clone())),
             Self::String(s) => Json::String(s.clone()),
             Self::Ref(r) => Json::String(fill(r)?),
+            Self::Template(pieces) => {
+                let mut text = String::new();
+                for piece in pieces {
+                    match piece.to_json(fill)? {
+                        Json::String(piece) => text.push_str(&piece),
+                        other => text.push_str(&other.to_string()),
+                    }
+                }
+                Json::String(text)
+            }
             Self::List(items) => Json::Array(items.iter().map(|v| v.to_json(fill)).collect::<Result<_, E>>()?),
             Self::Map(map) => {
                 let mut object = serde_json::Map::new();
@@ -89,7 +101,7 @@ impl Value {
     pub fn references(&self) -> Vec<&Reference> {
         match self {
             Self::Ref(r) => vec![r],
-            Self::List(items) => items.iter().flat_map(Self::references).collect(),
+            Self::List(items) | Self::Template(items) => items.iter().flat_map(Self::references).collect(),
             Self::Map(map) => map.values().flat_map(Self::references).collect(),
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) => Vec::new(),
         }

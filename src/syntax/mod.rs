@@ -1,0 +1,7 @@
+//! Text in, trees out: HCL with spans, evaluation that knows `Unknown`, and edits by byte splice.
+//!
+//! Opens no file and knows nothing of pipelines. Invariant: no input panics; whatever is wrong is a
+//! [`Problem`](crate::model::problem::Problem) with a place.
+
+pub mod hcl;
+pub mod scan;
