@@ -12,7 +12,8 @@ tools {
 }
 
 builder {
-  instance_type = "t3.small"
+  instance_type         = "t3.small"
+  polling_delay_seconds = 2 # a local EC2 is quick; 15 is right for Amazon's
 }
 
 variable "greeting" { default = "Hello" }

@@ -1,2 +1,3 @@
-//! The binary: parse, call `cli`, turn the result into an exit code.
+//! The binary: hands over to `cli` and turns what comes back into an exit code.
+
 fn main() {}

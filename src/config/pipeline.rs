@@ -103,28 +103,23 @@ pub struct Builder {
 pub const BUILDER_ATTRIBUTES: &[(&str, Kind)] = &[
     ("instance_type", Kind::String),
     ("spot", Kind::Bool),
-    ("spot_price", Kind::String),
     ("subnet_id", Kind::String),
     ("subnet_tags", Kind::StringMap),
-    ("vpc_id", Kind::String),
-    ("security_group_ids", Kind::StringList),
+    ("security_group_id", Kind::String),
     ("iam_instance_profile", Kind::String),
     ("ssh_interface", Kind::String),
-    ("ssh_timeout", Kind::String),
-    ("associate_public_ip_address", Kind::Bool),
-    ("polling_seconds", Kind::Number),
-    ("polling_attempts", Kind::Number),
+    ("polling_delay_seconds", Kind::Number),
+    ("polling_max_attempts", Kind::Number),
 ];
 
 /// Attributes of a stage's `image` block: settings that change the image, so they are in the stage key.
 pub const IMAGE_ATTRIBUTES: &[(&str, Kind)] = &[
+    ("volumes", Kind::Any),
+    ("encrypted", Kind::Bool),
+    ("kms_key_id", Kind::String),
     ("boot_mode", Kind::String),
     ("ena_support", Kind::Bool),
     ("imds_support", Kind::String),
-    ("volume_size", Kind::Number),
-    ("volume_type", Kind::String),
-    ("encrypted", Kind::Bool),
-    ("kms_key_id", Kind::String),
 ];
 
 /// Types of attributes.
