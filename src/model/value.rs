@@ -33,7 +33,7 @@ pub enum Value {
 
 /// What can only be known when a step starts, or must not be in a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", into = "String")]
 pub enum Reference {
     /// `parent.id`: the AMI that the stage boots from.
     ParentId,
@@ -60,6 +60,29 @@ impl Reference {
             Self::Architecture => "architecture".to_owned(),
             Self::Secret(name) => format!("secret.{name}"),
         }
+    }
+}
+
+impl From<Reference> for String {
+    fn from(reference: Reference) -> Self {
+        reference.text()
+    }
+}
+
+impl TryFrom<String> for Reference {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        Ok(match text.as_str() {
+            "parent.id" => Self::ParentId,
+            "parent.name" => Self::ParentName,
+            "artifact.name" => Self::ArtifactName,
+            "region" => Self::Region,
+            "architecture" => Self::Architecture,
+            other => match other.strip_prefix("secret.").map(Name::new) {
+                Some(Ok(name)) => Self::Secret(name),
+                Some(Err(_)) | None => return Err(format!("`{other}` is not a reference")),
+            },
+        })
     }
 }
 

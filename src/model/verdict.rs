@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::digest::DryRunKey;
+use crate::model::digest::{Digest, DryRunKey};
 use crate::model::node::{NodeId, RunId};
 
 /// Result of one dry run.
@@ -14,6 +14,10 @@ use crate::model::node::{NodeId, RunId};
 pub struct Verdict {
     /// What was proved.
     pub key: DryRunKey,
+    /// What the verification was made of, as the plan says it; a changed `verify` playbook voids the verdict, but not
+    /// those of the children. `None`: the stage has no `verify`.
+    #[serde(default)]
+    pub verify_key: Option<Digest>,
     /// Whose.
     pub node: NodeId,
     /// Run that found it.

@@ -31,3 +31,22 @@ pub struct EmitTarget {
     /// Why it cannot be edited or must not be: not declared by Terraform, duplicate, expression …. Empty: it can.
     pub problems: Vec<Problem>,
 }
+
+/// A value that an emit writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EmitNewValue {
+    /// An AMI id.
+    Id(String),
+    /// Region → AMI id.
+    Ids(BTreeMap<String, String>),
+}
+
+impl EmitNewValue {
+    /// The text form of [`EmitTarget::present`]: the id itself, or compact JSON with sorted keys.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Id(id) => id.clone(),
+            Self::Ids(ids) => serde_json::to_string(ids).expect("a map of strings is always JSON"),
+        }
+    }
+}

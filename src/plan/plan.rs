@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::artifact::Image;
-use crate::model::digest::{DryRunKey, StageKey};
+use crate::model::digest::{Digest, DryRunKey, StageKey};
 use crate::model::node::NodeId;
 use crate::plan::reason::Reason;
 
@@ -19,6 +19,8 @@ pub struct Plan {
     pub pipeline: String,
     /// Region of the builds.
     pub region: String,
+    /// What was asked for; a saved plan is planned again with the same wishes before it is executed.
+    pub wishes: Wishes,
     /// Sources that the nodes start from.
     pub sources: Vec<PlannedSource>,
     /// Nodes, parents first.
@@ -55,6 +57,8 @@ pub struct PlannedNode {
     pub stage_key: Option<StageKey>,
     /// Key of its dry run; `None` when one is not possible.
     pub dry_run_key: Option<DryRunKey>,
+    /// Key of the verification that belongs to the dry run; goes into its verdict. `None`: no `verify`, or no dry run possible.
+    pub verify_key: Option<Digest>,
     /// What is done about the AMI.
     pub action: Action,
     /// Why.
@@ -139,7 +143,7 @@ pub struct PlannedEmit {
 }
 
 /// What a person asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wishes {
     /// Stages by name; empty: all.
     pub stages: Vec<crate::model::name::Name>,

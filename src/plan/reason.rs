@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::difference::Change;
+
 /// Why an AMI is built, or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
@@ -17,8 +19,8 @@ pub enum Reason {
     InputsChanged {
         /// That image.
         since: String,
-        /// Differences, most telling first: `M path`, `A path`, `D path`, `variable x`, `parent`, `pin freshness` ….
-        changes: Vec<String>,
+        /// Differences, most telling first.
+        changes: Vec<Change>,
     },
     /// Earlier images exist, but the manifest of none is known here.
     KeyChanged {
@@ -30,12 +32,26 @@ pub enum Reason {
         /// Its name.
         parent: String,
     },
-    /// The image with this key was revoked.
+    /// The manifest of this key is remembered, but no image with it is there any more.
+    Gone,
+    /// The image with this key was revoked: blocks, because equal inputs would make the same image again.
     Revoked {
         /// That image.
         image: String,
+        /// Stage to name to `update --rebuild`.
+        stage: String,
     },
-    /// `--force`-like wish of the user is not offered; a rebuild is asked for in the lock file.
+    /// Something that the key needs is not in the lock file: blocks.
+    NotPinned {
+        /// What, as `source debian_12 x86_64` or `galaxy ansible/requirements.yml`.
+        what: Vec<String>,
+    },
+    /// It would be built, but its parent cannot be: blocks.
+    ParentBlocked {
+        /// Its name.
+        parent: String,
+    },
+    /// A rebuild was asked for in the lock file (`update --rebuild`).
     Generation {
         /// The generation now.
         generation: u64,
@@ -60,10 +76,33 @@ impl std::fmt::Display for Reason {
             },
             Self::KeyChanged { since } => write!(f, "inputs changed since {since} (its manifest is not known here)"),
             Self::ParentChanged { parent } => write!(f, "parent `{parent}` is rebuilt"),
-            Self::Revoked { image } => write!(f, "{image} was revoked"),
+            Self::Gone => write!(f, "was built before, but its image is not there any more"),
+            Self::Revoked { image, stage } => {
+                write!(f, "{image} was revoked; `ovenbird update --rebuild {stage}` asks for another")
+            }
+            Self::NotPinned { what } => write!(f, "not in the lock file: {}; `ovenbird update` pins it", what.join(", ")),
+            Self::ParentBlocked { parent } => write!(f, "parent `{parent}` cannot be built"),
             Self::Generation { generation } => write!(f, "rebuild asked for (generation {generation})"),
             Self::TagsDiffer { names } => write!(f, "tags differ: {}", names.join(", ")),
             Self::NotNeeded => write!(f, "not needed"),
+        }
+    }
+}
+
+impl Reason {
+    /// Does it stand in the way of a build that was asked for.
+    pub fn blocks(&self) -> bool {
+        match self {
+            Self::Revoked { .. } | Self::NotPinned { .. } | Self::ParentBlocked { .. } => true,
+            Self::Sealed
+            | Self::FirstBuild
+            | Self::InputsChanged { .. }
+            | Self::KeyChanged { .. }
+            | Self::ParentChanged { .. }
+            | Self::Gone
+            | Self::Generation { .. }
+            | Self::TagsDiffer { .. }
+            | Self::NotNeeded => false,
         }
     }
 }
