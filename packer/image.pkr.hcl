@@ -49,7 +49,6 @@ source "amazon-ebs" "image" {
   tags         = var.image_tags
   encrypt_boot = var.encrypted ? true : null
   kms_key_id   = var.kms_key_id
-  boot_mode    = var.boot_mode
   ena_support  = var.ena_support ? true : null
   imds_support = var.imds_support
 
@@ -58,10 +57,10 @@ source "amazon-ebs" "image" {
     iterator = volume
     content {
       device_name           = volume.value.device_name
-      volume_size           = try(volume.value.volume_size, null)
-      volume_type           = try(volume.value.volume_type, null)
-      iops                  = try(volume.value.iops, null)
-      throughput            = try(volume.value.throughput, null)
+      volume_size           = lookup(volume.value, "volume_size", null)
+      volume_type           = lookup(volume.value, "volume_type", null)
+      iops                  = lookup(volume.value, "iops", null)
+      throughput            = lookup(volume.value, "throughput", null)
       delete_on_termination = true
     }
   }
@@ -85,7 +84,7 @@ build {
 
   # On its first boot cloud-init still installs packages and holds dpkg's lock. Exit status 2 is "done, with warnings".
   provisioner "shell" {
-    only   = ["amazon-ebs.image"]
+    only = ["amazon-ebs.image"]
     inline = [
       "command -v cloud-init >/dev/null || exit 0",
       "cloud-init status --wait >/dev/null; status=$?",

@@ -134,8 +134,8 @@ variable "polling_max_attempts" {
 # What the AMI is like
 
 variable "volumes" {
-  type        = any
-  description = "Volumes of the instance and so of the AMI: a list of objects with device_name, volume_size, volume_type, iops, throughput."
+  type        = list(map(string))
+  description = "Volumes of the instance and so of the AMI: maps with device_name and, as wanted, volume_size, volume_type, iops, throughput."
   default     = []
 }
 
@@ -148,12 +148,6 @@ variable "encrypted" {
 variable "kms_key_id" {
   type        = string
   description = "Key that encrypts them. Empty: the account's default key."
-  default     = ""
-}
-
-variable "boot_mode" {
-  type        = string
-  description = "legacy-bios, uefi or uefi-preferred. Empty: as the source AMI."
   default     = ""
 }
 
