@@ -76,7 +76,10 @@ source "docker" "image" {
   pull        = var.docker_pull
   run_command = var.docker_run
   commit      = true
-  changes     = concat(var.docker_changes, [for name, value in var.docker_labels : "LABEL ${jsonencode(name)}=${jsonencode(value)}"])
+  # Docker expands `$NAME` in a label's value, as in a Dockerfile.
+  changes = concat(var.docker_changes, [
+    for name, value in var.docker_labels : "LABEL ${jsonencode(name)}=${replace(jsonencode(value), "$", "\\$")}"
+  ])
 }
 
 build {

@@ -183,7 +183,7 @@ variable "docker_run" {
   default = [
     "-d", "--cap-add=SYS_ADMIN", "--security-opt=seccomp=unconfined", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:ro",
     "--tmpfs=/run", "--tmpfs=/run/lock", "-e", "container=docker", "-e", "ANSIBLE_UNSAFE_WRITES=1",
-    "--entrypoint=/sbin/init", "--", "{{.Image}}",
+    "--entrypoint=", "--", "{{.Image}}", "/sbin/init",
   ]
 }
 
@@ -213,6 +213,6 @@ variable "docker_labels" {
 
 variable "docker_changes" {
   type        = list(string)
-  description = "Dockerfile instructions for the commit. The default takes back the entrypoint that docker_run had set."
-  default     = ["ENTRYPOINT []", "CMD [\"/bin/bash\"]"]
+  description = "Dockerfile instructions for the commit. The default takes back the command that docker_run had given."
+  default     = ["CMD [\"/bin/bash\"]"]
 }
