@@ -1,0 +1,29 @@
+# Owns: the commands that a person and the CI type. Must not: hold more than a line a target; the work is in dev/.
+# Invariant: every target installs what it needs, and the default target changes nothing.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help tools demo test proof check bench clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+tools: ## install what lacks: Docker, Packer and its plugins, ansible-core, moto, a Debian 12 image (into .tools/)
+	@dev/install
+
+demo: tools ## the example pipeline on a local EC2: plan, dry run, build, emit, and what a change rebuilds
+	@. .tools/env.sh && cargo build --locked && dev/demo
+
+test: tools ## everything, the runs against the local EC2 included
+	@dev/test
+
+proof: tools ## the same with the long numbers (hundreds of generated trees, many kills)
+	@OVENBIRD_PROOF=1 dev/test
+
+check: tools ## fmt, clippy, doc, shell, Python, licences
+	@dev/check
+
+bench: tools ## ratios side by side in one run (release build); ONLY=main for one group
+	@. .tools/env.sh && ONLY="$(ONLY)" dev/bench/run
+
+clean: ## remove target/ and the run folders; the installed tools stay
+	@cargo clean && rm -rf .ovenbird
