@@ -37,12 +37,12 @@ apt_install() {
 
 ensure_packages() {
   local missing
-  missing=$(apt_missing | tr '\n' ' ')
-  if [ -z "${missing// /}" ]; then
+  missing=$(apt_missing | paste -sd ' ')
+  if [ -z "$missing" ]; then
     say "  Debian packages: all there"
     return
   fi
   have apt-get || die "these are missing: $missing" "this machine has no apt-get; install them the way it has, then run \`make tools\` again"
   # shellcheck disable=SC2086 # a list of names
-  step "Debian packages ($(echo $missing))" "look at what apt-get says; as a plain user it needs sudo" apt_install $missing
+  step "Debian packages ($missing)" "look at what apt-get says; as a plain user it needs sudo" apt_install $missing
 }
