@@ -56,4 +56,7 @@ pub mod event;
 pub mod model;
 pub mod plan;
 pub mod ports;
+pub mod process;
+pub mod run;
 pub mod syntax;
+pub mod tools;

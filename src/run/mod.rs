@@ -1,0 +1,4 @@
+//! Carrying a plan out: what may start (`queue`), the one loop (`driver`), one step from start to finish (`step`).
+//!
+//! Decides nothing that a plan has decided, and prints nothing. Invariant: everything that happens leaves as one event, in one
+//! order, by the driver.

@@ -1,0 +1,4 @@
+//! Packer, Ansible, Docker and git: values → command lines, output → values.
+//!
+//! Decides nothing about when or whether; keeps no state. Invariant: no value of a user, and no secret, ever stands in an argument
+//! where a file can carry it.
