@@ -1,0 +1,140 @@
+//! Small pipelines for the tests of this room. Compiled for tests only.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::lock::{Pins, SourcePin};
+use crate::config::pipeline::{AmiQuery, Builder, DryRunSettings, ParentRef, Pipeline, Recipe, Source, Stage, StateLocation};
+use crate::model::artifact::{Image, ImageState, tags};
+use crate::model::digest::{Digest, StageKey};
+use crate::model::name::Name;
+use crate::model::node::{Architecture, NodeId};
+use crate::model::problem::SourceText;
+use crate::plan::graph::Graph;
+use crate::plan::inputs::{Entry, StageInputs, Tree};
+use crate::plan::keyed::{Keyed, manifests};
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// `web`, `web/arm64`.
+pub(crate) fn node(text: &str) -> NodeId {
+    let (stage, architecture) = text.split_once('/').unwrap_or((text, "x86_64"));
+    NodeId { stage: name(stage), architecture: architecture.parse().unwrap() }
+}
+
+/// Stages with their parents; `""` is source `debian`.
+pub(crate) fn pipeline(stages: &[(&str, &str)]) -> Pipeline {
+    let amis = Architecture::ALL.map(|a| (a, AmiQuery::Id(format!("ami-{a}"))));
+    let debian = Source {
+        name: name("debian"),
+        amis: amis.into(),
+        docker: Some("debian:12".to_owned()),
+        ssh_username: "admin".to_owned(),
+        span: 0..0,
+    };
+    Pipeline {
+        name: name("shop"),
+        source: Arc::new(SourceText { path: PathBuf::from("ovenbird.hcl"), text: String::new() }),
+        root: PathBuf::from("/root"),
+        dir: PathBuf::from("/root"),
+        file: PathBuf::from("/root/ovenbird.hcl"),
+        region: "ap-northeast-1".to_owned(),
+        regions: Vec::new(),
+        tags: BTreeMap::new(),
+        state: StateLocation::Folder(PathBuf::from("/root/.ovenbird/state")),
+        tools: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        sources: BTreeMap::from([(name("debian"), debian)]),
+        stages: stages.iter().map(|(stage, parent)| self::stage(stage, parent)).collect(),
+        emits: Vec::new(),
+        swaps: Vec::new(),
+    }
+}
+
+pub(crate) fn stage(stage: &str, parent: &str) -> Stage {
+    Stage {
+        name: name(stage),
+        from: if parent.is_empty() { ParentRef::Source(name("debian")) } else { ParentRef::Stage(name(parent)) },
+        architectures: vec![Architecture::X86_64],
+        recipe: Recipe::Playbook { playbook: PathBuf::from(format!("ansible/{stage}.yml")), template: PathBuf::from("packer") },
+        galaxy: Vec::new(),
+        freshness_days: None,
+        groups: Vec::new(),
+        vars: BTreeMap::new(),
+        ansible_arguments: Vec::new(),
+        verify: None,
+        dry_run: DryRunSettings { skip_tags: Vec::new(), idempotent: true, enabled: true },
+        image: BTreeMap::new(),
+        inputs: Vec::new(),
+        ignore: Vec::new(),
+        ami_name: None,
+        tags: BTreeMap::new(),
+        builder: Builder::default(),
+        span: 0..0,
+    }
+}
+
+pub(crate) fn pins() -> Pins {
+    let pin = |architecture: Architecture| SourcePin {
+        region: "ap-northeast-1".to_owned(),
+        id: format!("ami-{architecture}"),
+        name: format!("debian-12-{architecture}"),
+        pinned: "2026-11-16".to_owned(),
+    };
+    Pins { sources: Architecture::ALL.map(|a| ((name("debian"), a), pin(a))).into(), ..Pins::default() }
+}
+
+pub(crate) fn tree(files: &[(&str, &str)]) -> Tree {
+    files
+        .iter()
+        .map(|(file, text)| ((*file).to_owned(), Entry::File { digest: Digest::of(text.as_bytes()), executable: false, mode: None }))
+        .collect()
+}
+
+/// Every stage has its playbook and the role of its name.
+pub(crate) fn inputs(pipeline: &Pipeline) -> BTreeMap<Name, StageInputs> {
+    let read = |stage: &Stage| {
+        let role = tree(&[("tasks/main.yml", stage.name.as_str()), ("templates/site.conf.j2", "site")]);
+        let playbook = tree(&[("", stage.name.as_str())]);
+        let trees = [("packer".to_owned(), tree(&[("image.pkr.hcl", "template")])), (format!("ansible/{}.yml", stage.name), playbook)];
+        StageInputs {
+            trees: trees.into_iter().chain([(format!("ansible/roles/{}", stage.name), role)]).collect(),
+            ..StageInputs::default()
+        }
+    };
+    pipeline.stages.iter().map(|stage| (stage.name.clone(), read(stage))).collect()
+}
+
+pub(crate) fn docker() -> BTreeMap<String, String> {
+    BTreeMap::from([("debian:12".to_owned(), "sha256:d0c".to_owned())])
+}
+
+/// Keys of a pipeline with [`pins`], [`inputs`] and [`docker`].
+pub(crate) fn keyed(pipeline: &Pipeline) -> BTreeMap<NodeId, Keyed> {
+    manifests(pipeline, &Graph::new(pipeline), &pins(), &inputs(pipeline), &docker())
+}
+
+/// A sealed image.
+pub(crate) fn sealed(id: &str, node: &NodeId, key: StageKey, created: &str) -> Image {
+    Image {
+        id: id.to_owned(),
+        region: "ap-northeast-1".to_owned(),
+        name: format!("shop-{}-{}", node.stage, node.architecture),
+        state: ImageState::Available,
+        created: created.to_owned(),
+        architecture: node.architecture.to_string(),
+        owner: "123456789012".to_owned(),
+        virtualization: "hvm".to_owned(),
+        root_device: "ebs".to_owned(),
+        snapshots: vec![format!("snap-{id}")],
+        tags: BTreeMap::from([
+            (tags::KEY.to_owned(), key.to_string()),
+            (tags::PIPELINE.to_owned(), "shop".to_owned()),
+            (tags::STAGE.to_owned(), node.stage.to_string()),
+        ]),
+        source_image: None,
+    }
+}
