@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 
 from . import LABEL
-from .seed import init_command
+from .seed import KEEP_HOSTS, init_command
 
 
 class DockerError(RuntimeError):
@@ -94,7 +94,16 @@ class Boxes:
 
     def stop(self, instance_id: str) -> None:
         """Shut the instance down as systemd does it, so that what it wrote is on its disk."""
+        self._keep_hosts(instance_id)
         docker("stop", "--time", "15", f"{instance_id}-{self.server_id}")
+
+    def _keep_hosts(self, instance_id: str) -> None:
+        """Docker empties /etc/hosts in every new container, also in one of an image that has it. So a copy is kept beside
+        it, which the next boot finds. An instance that is not running has kept it when it was stopped."""
+        subprocess.run(
+            ["docker", "exec", f"{instance_id}-{self.server_id}", "sh", "-c", KEEP_HOSTS],
+            stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        )  # fmt: skip
 
     def restart(self, instance_id: str) -> str:
         docker("start", f"{instance_id}-{self.server_id}")
@@ -108,6 +117,7 @@ class Boxes:
 
     def commit(self, instance_id: str) -> str:
         """Make an image of the instance's disk. It has a tag, or `docker image prune` would take it away."""
+        self._keep_hosts(instance_id)
         tag = f"ovenbird-local-ec2/{self.server_id}:{uuid.uuid4().hex[:12]}"
         docker("commit", "--change", f"LABEL {self.label}", f"{instance_id}-{self.server_id}", tag, timeout=600)
         return tag

@@ -11,10 +11,12 @@ import re
 import socket
 import threading
 import time
+import traceback
 import uuid
 from collections import deque
 from typing import Any, Callable
 from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
 
 from .knobs import Knobs
 
@@ -35,7 +37,7 @@ def agent_of(user_agent: str) -> str:
 def ec2_error(code: str, message: str) -> bytes:
     text = (
         '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error>'
-        f"<Code>{code}</Code><Message>{message}</Message></Error></Errors>"
+        f"<Code>{code}</Code><Message>{escape(message)}</Message></Error></Errors>"
         f"<RequestID>{uuid.uuid4()}</RequestID></Response>"
     )
     return text.encode()
@@ -111,7 +113,15 @@ class Front:
             answer.update(status=status, headers=headers)
             return lambda _data: None
 
-        chunks = self.moto(environ, record)
+        try:
+            chunks = self.moto(environ, record)
+        except Exception as error:
+            # moto has not everything, and a bug of ours is no better. A 500 would be retried for a minute and then
+            # be called a serialization error; this is refused at once, and says what it is.
+            if not isinstance(error, NotImplementedError):
+                traceback.print_exc(limit=-3)
+            text = f"the local EC2 cannot do this: {type(error).__name__}: {error}"
+            return self._refuse(call, None, 400, "UnsupportedOperation", text, start_response)
         body = b"".join(chunks)
         if hasattr(chunks, "close"):
             chunks.close()
@@ -130,7 +140,7 @@ class Front:
         return [body]
 
     @staticmethod
-    def _refuse(call: dict[str, Any], knob: str, status: int, code: str, message: str, start_response: Callable[..., Any]) -> Any:
+    def _refuse(call: dict[str, Any], knob: str | None, status: int, code: str, message: str, start_response: Callable[..., Any]) -> Any:
         call.update(knob=knob, status=status, code=code)
         body = ec2_error(code, message)
         start_response(f"{status} Refused", [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))])

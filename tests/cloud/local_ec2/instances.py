@@ -71,7 +71,9 @@ class Instances:
                 "architectures, and try again.",
             )
 
-    def run(self, backend: Any, image_id: str, count: int, user_data: Any, groups: Any, **kwargs: Any) -> Any:
+    def run(
+        self, backend: Any, image_id: str, count: int, user_data: Any, security_group_names: Any, **kwargs: Any
+    ) -> Any:
         # moto fills in the same token for everybody who gives none.
         token = kwargs.get("client_token")
         key = (backend.region_name, token) if token and token != "ABCDE" else None
@@ -79,7 +81,7 @@ class Instances:
             if key in self._tokens:
                 return self._tokens[key]
         self._check(backend, image_id, kwargs)
-        reservation = _run(backend, image_id, count, user_data, groups, **kwargs)
+        reservation = _run(backend, image_id, count, user_data, security_group_names, **kwargs)
         try:
             for instance in reservation.instances:
                 self._boot(backend, instance)

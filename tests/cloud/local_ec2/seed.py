@@ -72,9 +72,12 @@ CLOUD_CFG = {
     "cloud_final_modules": ["package-update-upgrade-install", "scripts-per-once", "scripts-per-boot", "scripts-per-instance", "scripts-user", "final-message"],
 }
 
+KEEP_HOSTS = "mkdir -p /var/lib/local-ec2 && cp -p /etc/hosts /var/lib/local-ec2/hosts"
+"""Run before the disk is committed; see BOOT."""
+
 # Docker mounts these three files, and a mount cannot be replaced: every role that writes /etc/hosts or /etc/resolv.conf
 # would fail with EBUSY here and work on EC2. So they become plain files before systemd starts. A hosts file that an image
-# brings along is kept; only our own line in it is renewed.
+# brings along is kept, but for our own line in it; the other two are made anew at each boot, as DHCP does on EC2.
 BOOT = r"""
 cat /etc/resolv.conf > /run/resolv.conf.docker 2>/dev/null
 for f in resolv.conf hosts hostname; do umount /etc/$f 2>/dev/null; done
@@ -82,6 +85,7 @@ for f in resolv.conf hosts hostname; do umount /etc/$f 2>/dev/null; done
 ip=$(hostname -I 2>/dev/null | cut -d' ' -f1)
 hostname "ip-$(echo "${ip:-127-0-0-1}" | tr . -)"
 hostname > /etc/hostname
+[ -e /var/lib/local-ec2/hosts ] && cp -p /var/lib/local-ec2/hosts /etc/hosts
 [ -s /etc/hosts ] || printf '127.0.0.1 localhost\n::1 localhost\n' > /etc/hosts
 sed -i '/# local EC2$/d' /etc/hosts
 echo "${ip:-127.0.1.1} $(hostname) # local EC2" >> /etc/hosts
