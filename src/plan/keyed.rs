@@ -11,7 +11,7 @@ use crate::config::lock::Pins;
 use crate::config::pipeline::{Pipeline, Recipe, Source, Stage, Tool};
 use crate::model::digest::{Digest, DryRunKey, StageKey};
 use crate::model::name::Name;
-use crate::model::node::NodeId;
+use crate::model::node::{Architecture, NodeId};
 use crate::model::value::{Reference, Value};
 use crate::plan::canonical;
 use crate::plan::graph::{Graph, Parent};
@@ -33,12 +33,30 @@ pub struct Keyed {
     pub verify_key: Option<Digest>,
     /// Key of the dry run's verification.
     pub dry_run_verify_key: Option<Digest>,
-    /// What of this node itself is not in the lock file, as people read it.
-    pub missing: Vec<String>,
+    /// What of this node itself is not in the lock file.
+    pub missing: Vec<Unpinned>,
     /// Why there can be no dry run in Docker.
     pub not_possible: Option<String>,
     /// What a person should know: imprecise inputs, floating downloads. One line each, with the stage's name.
     pub warnings: Vec<String>,
+}
+
+/// Something that a key needs and that the lock file does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unpinned {
+    /// A source's AMI. A dry run does not need it.
+    Source(Name, Architecture),
+    /// What a galaxy requirement file installs, or the pin is of other bytes of it.
+    Galaxy(String),
+}
+
+impl std::fmt::Display for Unpinned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Source(name, architecture) => write!(f, "source {name} {architecture}"),
+            Self::Galaxy(file) => write!(f, "galaxy {file}"),
+        }
+    }
 }
 
 /// Manifests and keys of all nodes. `docker` maps a reference (`debian:12`) to the id of that image on this machine.
@@ -111,7 +129,7 @@ impl Of<'_> {
                 let pin = self.pins.sources.get(&(name.clone(), self.node.architecture)).filter(|pin| pin.region == self.pipeline.region);
                 let ami = pin.map(|pin| ManifestParent::Ami { id: pin.id.clone(), name: pin.name.clone() });
                 if ami.is_none() {
-                    missing.push(format!("source {name} {}", self.node.architecture));
+                    missing.push(Unpinned::Source(name.clone(), self.node.architecture));
                 }
                 let container = self
                     .source
@@ -134,7 +152,7 @@ impl Of<'_> {
         for file in &self.stage.galaxy {
             let file = text(file);
             if self.galaxy_content(&file).is_none() {
-                missing.push(format!("galaxy {file}"));
+                missing.push(Unpinned::Galaxy(file));
             }
         }
         let manifest = self.manifest(KeyKind::Stage, ami.unwrap_or(ManifestParent::Unknown), contents);

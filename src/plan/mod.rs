@@ -5,12 +5,16 @@
 
 pub mod canonical;
 pub mod difference;
+pub mod emit;
+pub mod fitness;
 pub mod graph;
+pub mod hit;
 pub mod inputs;
 pub mod keyed;
 pub mod known;
 pub mod manifest;
 pub mod plan;
+pub mod planner;
 pub mod reason;
 #[cfg(test)]
 pub(crate) mod testing;

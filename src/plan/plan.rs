@@ -10,6 +10,24 @@ use crate::model::digest::{Digest, DryRunKey, StageKey};
 use crate::model::node::NodeId;
 use crate::plan::reason::Reason;
 
+/// How much of what, for the summary line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// AMIs to build.
+    pub build: usize,
+    /// AMIs used as they are, retagged ones among them.
+    pub reuse: usize,
+    /// AMIs whose tags are put right.
+    pub retag: usize,
+    /// Dry runs to make.
+    pub dry_run: usize,
+    /// Nodes that cannot be built as asked.
+    pub blocked: usize,
+}
+
+/// Format of a serialised [`Plan`].
+pub const FORMAT: u32 = 1;
+
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -140,6 +158,8 @@ pub struct PlannedEmit {
     pub wanted: bool,
     /// Names that would get another value; a value that only a build gives counts as another.
     pub changes: Vec<String>,
+    /// Nodes that have no image and that this run does not build: the block cannot be written.
+    pub missing: Vec<NodeId>,
 }
 
 /// What a person asked for.
@@ -153,4 +173,51 @@ pub struct Wishes {
     pub dry_run: bool,
     /// Write emits; `None`: a full run does, a partial one does not.
     pub emit: Option<bool>,
+}
+
+impl Action {
+    /// The image that is used, where there is one already.
+    pub fn image(&self) -> Option<&Image> {
+        match self {
+            Self::Reuse { image } | Self::Retag { image, .. } => Some(image),
+            Self::Build | Self::Nothing => None,
+        }
+    }
+}
+
+impl Plan {
+    /// The node of that id.
+    pub fn node(&self, id: &NodeId) -> Option<&PlannedNode> {
+        self.nodes.iter().find(|node| node.node == *id)
+    }
+
+    /// How much of what.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for node in &self.nodes {
+            match node.action {
+                Action::Build => counts.build += 1,
+                Action::Reuse { .. } => counts.reuse += 1,
+                Action::Retag { .. } => {
+                    counts.reuse += 1;
+                    counts.retag += 1;
+                }
+                Action::Nothing => {}
+            }
+            counts.dry_run += usize::from(node.dry_run == DryRunAction::Run);
+            counts.blocked += usize::from(node.reason.blocks());
+        }
+        counts
+    }
+
+    /// Is there anything to do: a build, a retag, a dry run, or a value for Terraform that differs.
+    pub fn has_work(&self) -> bool {
+        let Counts { build, retag, dry_run, blocked, .. } = self.counts();
+        build + retag + dry_run + blocked > 0 || self.emits.iter().any(|emit| emit.wanted && !emit.changes.is_empty())
+    }
+
+    /// Nodes that cannot be built as asked; a run that would build anything refuses to start while there are any.
+    pub fn blocked(&self) -> impl Iterator<Item = &PlannedNode> {
+        self.nodes.iter().filter(|node| node.reason.blocks())
+    }
 }

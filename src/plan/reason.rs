@@ -27,7 +27,7 @@ pub enum Reason {
         /// The newest of them.
         since: String,
     },
-    /// The parent is rebuilt.
+    /// Nothing but the parent's key is another.
     ParentChanged {
         /// Its name.
         parent: String,
@@ -75,7 +75,7 @@ impl std::fmt::Display for Reason {
                 n => write!(f, "{n} inputs changed since {since}"),
             },
             Self::KeyChanged { since } => write!(f, "inputs changed since {since} (its manifest is not known here)"),
-            Self::ParentChanged { parent } => write!(f, "parent `{parent}` is rebuilt"),
+            Self::ParentChanged { parent } => write!(f, "parent `{parent}` changed"),
             Self::Gone => write!(f, "was built before, but its image is not there any more"),
             Self::Revoked { image, stage } => {
                 write!(f, "{image} was revoked; `ovenbird update --rebuild {stage}` asks for another")
