@@ -77,7 +77,7 @@ class Images:
         rule = self.knobs.failed_image(action, ami.name or "")
         ami.polls_left = self.knobs.pending_polls
         ami.end_state = "failed" if rule else "available"
-        ami.end_reason = rule.message or "Client.InternalError: Client error on launch" if rule else ""
+        ami.end_reason = rule.message or "Client.InternalError: internal error during image creation" if rule else ""
         if ami.polls_left or rule:
             ami.state = "pending"
             ami.ebs_snapshot.status = "pending"

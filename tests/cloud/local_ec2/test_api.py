@@ -58,7 +58,7 @@ class Images(Api):
 
         def want() -> None:
             try:
-                made.append(self.server.client().create_image(InstanceId=instance, Name=self.name))
+                made.append(self.ec2.create_image(InstanceId=instance, Name=self.name))
             except ClientError as error:
                 refused.append(error.response["Error"]["Code"])
 
