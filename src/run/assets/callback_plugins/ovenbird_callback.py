@@ -38,7 +38,8 @@ class CallbackModule(CallbackBase):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
     CALLBACK_NAME = "ovenbird_callback"
-    CALLBACK_NEEDS_ENABLED = True
+    # Being found is enough: naming it in ANSIBLE_CALLBACKS_ENABLED would take the place of the list in the user's ansible.cfg.
+    CALLBACK_NEEDS_ENABLED = False
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
