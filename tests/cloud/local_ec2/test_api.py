@@ -15,11 +15,19 @@ from botocore.exceptions import ClientError, ConnectionError as ConnectionFailed
 from local_ec2.testing import LAUNCHER, NEWEST, Running
 
 
+SERVER: Running
+
+
+def setUpModule() -> None:
+    global SERVER
+    SERVER = Running("--instant")
+    unittest.addModuleCleanup(SERVER.end)
+
+
 class Api(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
-        cls.server = Running("--instant")
-        cls.addClassCleanup(cls.server.end)
+        cls.server = SERVER
         cls.ec2 = cls.server.client()
 
     def setUp(self) -> None:
