@@ -51,6 +51,7 @@
 //! .ovenbird/ansible/           ANSIBLE_HOME of every child
 //! ```
 
+pub mod aws;
 pub mod config;
 pub mod event;
 pub mod model;
@@ -58,5 +59,6 @@ pub mod plan;
 pub mod ports;
 pub mod process;
 pub mod run;
+pub mod store;
 pub mod syntax;
 pub mod tools;

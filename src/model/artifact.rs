@@ -15,6 +15,9 @@ pub mod tags {
     pub const PIPELINE: &str = "ovenbird:pipeline";
     /// The stage's name.
     pub const STAGE: &str = "ovenbird:stage";
+    /// Architecture of the node; on everything that the run created. Two nodes of one stage build at the same time, and what one
+    /// of them left must not be taken for the other's.
+    pub const ARCHITECTURE: &str = "ovenbird:architecture";
     /// AMI id that was booted.
     pub const PARENT: &str = "ovenbird:parent";
     /// Stage key of the parent, when it is a stage.
