@@ -4,6 +4,7 @@
 //! [`failure::Failure`] or an [`failure::Exit`]; nothing below decides on an exit code.
 
 pub mod args;
+pub mod client;
 pub mod failure;
 pub mod output;
 pub mod world;
