@@ -11,7 +11,7 @@ tools: ## install what lacks: Docker, Packer and its plugins, ansible-core, moto
 	@dev/install
 
 demo: tools ## the example pipeline on a local EC2: plan, dry run, build, emit, and what a change rebuilds
-	@. .tools/env.sh && cargo build --locked && dev/demo
+	@. "$${OVENBIRD_TOOLS_DIR:-.tools}/env.sh" && cargo build --locked && dev/demo
 
 test: tools ## everything, the runs against the local EC2 included
 	@dev/test
@@ -23,7 +23,7 @@ check: tools ## fmt, clippy, doc, shell, Python, licences
 	@dev/check
 
 bench: tools ## ratios side by side in one run (release build); ONLY=main for one group
-	@. .tools/env.sh && ONLY="$(ONLY)" dev/bench/run
+	@. "$${OVENBIRD_TOOLS_DIR:-.tools}/env.sh" && ONLY="$(ONLY)" dev/bench/run
 
 clean: ## remove target/ and the run folders; the installed tools stay
 	@cargo clean && rm -rf .ovenbird

@@ -1,12 +1,13 @@
 # shellcheck shell=bash disable=SC2034
 # Owns: the versions of the tools that `make tools` brings. Must not: do anything; it is only sourced.
-# Invariant: a Go pin equals the version in dev/packer/*/go.mod (or dev/terraform/go.mod); `dev/install` refuses to go on when they differ.
+# Invariant: a Go pin equals the version in dev/packer/*/go.mod or dev/opentofu/go.mod; `dev/install` refuses to go on when they differ.
 
 PACKER_VERSION=1.15.0
 PACKER_PLUGIN_AMAZON_VERSION=1.3.2
 PACKER_PLUGIN_DOCKER_VERSION=1.1.2
 PACKER_PLUGIN_ANSIBLE_VERSION=1.0.3
-TERRAFORM_VERSION=1.11.4
+# Stands in where no terraform is on PATH: Terraform itself cannot be built from its Go module, which replaces modules within it.
+OPENTOFU_VERSION=1.10.6
 
 # What counts as a good version of a tool that is on PATH already (extended regular expressions on the bare version).
 PACKER_GOOD='^1\.(1[5-9]|[2-9][0-9])\.[0-9]+$'

@@ -18,11 +18,14 @@ import_base() {
   docker import --change 'CMD ["/bin/bash"]' --change "LABEL ovenbird.recipe=$2" "$1" "$BASE_IMAGE"
 }
 
+base_recipe() { find "$ROOT/dev/image" -type f | LC_ALL=C sort | xargs cat | sha256sum | cut -c1-12; }
+
+base_is_there() { [ "$(docker image inspect --format '{{index .Config.Labels "ovenbird.recipe"}}' "$BASE_IMAGE" 2>/dev/null)" = "$1" ]; }
+
+# ensure_image RECIPE
 ensure_image() {
-  local recipe tar old
-  recipe=$(find "$ROOT/dev/image" -type f | LC_ALL=C sort | xargs cat | sha256sum | cut -c1-12)
-  if [ "$(docker image inspect --format '{{index .Config.Labels "ovenbird.recipe"}}' "$BASE_IMAGE" 2>/dev/null)" != "$recipe" ]; then
-    tar=$TOOLS/base-$recipe.tar
+  local recipe=$1 tar=$TOOLS/base-$1.tar old
+  if ! base_is_there "$recipe"; then
     if [ ! -s "$tar" ]; then
       have mmdebstrap || die "\`mmdebstrap\` is not on PATH" "it makes the Debian 12 image; install Debian's package of that name"
       step "Debian 12 base image, about 45 s" "check that apt reaches its archive" make_base_tar "$tar"

@@ -47,9 +47,6 @@ step() {
   fi
 }
 
-# digest FILE…: short name of these files' bytes, for stamps.
-digest() { cat -- "$@" | sha256sum | cut -c1-12; }
-
 # on_path TOOL: where PATH has it, our own folder left out.
 on_path() {
   local IFS=: dir
