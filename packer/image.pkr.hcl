@@ -57,10 +57,10 @@ source "amazon-ebs" "image" {
     iterator = volume
     content {
       device_name           = volume.value.device_name
-      volume_size           = lookup(volume.value, "volume_size", null)
-      volume_type           = lookup(volume.value, "volume_type", null)
-      iops                  = lookup(volume.value, "iops", null)
-      throughput            = lookup(volume.value, "throughput", null)
+      volume_size           = try(volume.value["volume_size"], null)
+      volume_type           = try(volume.value["volume_type"], null)
+      iops                  = try(volume.value["iops"], null)
+      throughput            = try(volume.value["throughput"], null)
       delete_on_termination = true
     }
   }

@@ -4,6 +4,7 @@
 //! types is always well formed (a [`Name`] is safe in a tag, a path and an AMI name; a [`Digest`] is 32 bytes).
 
 pub mod artifact;
+pub mod constraint;
 pub mod digest;
 pub mod name;
 pub mod node;

@@ -2,3 +2,7 @@
 //!
 //! Decides nothing that a plan has decided, and prints nothing. Invariant: everything that happens leaves as one event, in one
 //! order, by the driver.
+
+pub mod driver;
+pub mod journal;
+pub mod queue;

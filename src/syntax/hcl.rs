@@ -101,7 +101,33 @@ fn syntax_problem(source: &Arc<SourceText>, error: &hcl_edit::parser::Error) -> 
     if error.message().contains("redefined attribute") {
         return Problem::error(format!("attribute `{}` is set twice", &text[at..end])).at(source, at..end, "second time");
     }
+    if error.message().contains("redefined object key") {
+        return Problem::error(format!("key `{}` is set twice", &text[at..end])).at(source, at..end, "second time");
+    }
     Problem::error(format!("not HCL: {}", error.message())).at(source, at..end, "")
+}
+
+/// A string as HCL writes it, quotes included.
+pub fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '$' | '%' if text[at + 1..].starts_with('{') => quoted.extend([c, c]),
+            c if c.is_control() => {
+                use std::fmt::Write as _;
+                write!(quoted, "\\u{:04x}", u32::from(c)).expect("writing to a String cannot fail");
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// A top-level `name = value`.

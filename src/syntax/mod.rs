@@ -3,5 +3,6 @@
 //! Opens no file and knows nothing of pipelines. Invariant: no input panics; whatever is wrong is a
 //! [`Problem`](crate::model::problem::Problem) with a place.
 
+pub mod eval;
 pub mod hcl;
 pub mod scan;
