@@ -105,7 +105,7 @@ impl std::fmt::Display for Change {
             Self::Modified { path } => write!(f, "M {path}"),
             Self::Added { path } => write!(f, "A {path}"),
             Self::Deleted { path } => write!(f, "D {path}"),
-            Self::Tree { name } => write!(f, "M {name}/ (its earlier files are not known here)"),
+            Self::Tree { name } => write!(f, "M {name} (its earlier files are not known here)"),
             Self::Variable { name } => write!(f, "variable {name}"),
             Self::Setting { name } => write!(f, "setting {name}"),
             Self::Environment { name } => write!(f, "environment {name}"),

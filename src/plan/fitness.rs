@@ -119,8 +119,10 @@ impl Plan {
         }
         misfits.extend(now.nodes.iter().filter(|node| self.node(&node.node).is_none()).map(|node| Misfit::Nodes(node.node.clone())));
         for emit in self.emits.iter().chain(&now.emits) {
-            if !(self.emits.contains(emit) && now.emits.contains(emit)) && !misfits.contains(&Misfit::Emit(emit.path.clone())) {
-                misfits.push(Misfit::Emit(emit.path.clone()));
+            let same = self.emits.contains(emit) && now.emits.contains(emit);
+            let misfit = Misfit::Emit(emit.path.clone());
+            if !same && !misfits.contains(&misfit) {
+                misfits.push(misfit);
             }
         }
         if misfits.is_empty() { Ok(()) } else { Err(misfits) }

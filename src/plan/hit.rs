@@ -101,12 +101,14 @@ mod tests {
         StageKey(Digest::of(text.as_bytes()))
     }
 
+    type Case = (&'static str, fn(&mut Image), Miss);
+
     #[test]
     fn every_condition_of_a_hit_is_asked_for() {
         let (pipeline, web) = (name("shop"), node("web"));
         let good = sealed("ami-1", &web, key("a"), "2026-11-20T00:00:00Z");
         assert_eq!(judge(&good, &pipeline, &web, key("a")), Ok(()));
-        let cases: [(&str, fn(&mut Image), Miss); 13] = [
+        let cases: [Case; 13] = [
             ("no key tag", |i| drop(i.tags.remove(tags::KEY)), Miss::NoSeal),
             ("other key", |i| drop(i.tags.insert(tags::KEY.into(), key("b").to_string())), Miss::OtherKey),
             ("key in another form", |i| drop(i.tags.insert(tags::KEY.into(), key("a").0.hex())), Miss::OtherKey),

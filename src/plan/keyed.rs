@@ -296,7 +296,7 @@ fn provision(kind: KeyKind, recipe: &Recipe) -> Provision {
                 KeyKind::DryRun => dry_run_only.clone(),
             },
             packer_vars: packer_vars.clone(),
-            var_files: var_files.iter().map(|file| text(file)).collect(),
+            var_files: var_files.iter().map(text).collect(),
         },
     }
 }

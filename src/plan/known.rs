@@ -43,6 +43,9 @@ pub enum EmitNewValue {
 
 impl EmitNewValue {
     /// The text form of [`EmitTarget::present`]: the id itself, or compact JSON with sorted keys.
+    ///
+    /// # Panics
+    /// Never: a map of strings is always JSON.
     pub fn text(&self) -> String {
         match self {
             Self::Id(id) => id.clone(),

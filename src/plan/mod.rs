@@ -10,11 +10,16 @@ pub mod fitness;
 pub mod graph;
 pub mod hit;
 pub mod inputs;
+#[cfg(test)]
+mod key_tests;
 pub mod keyed;
 pub mod known;
 pub mod manifest;
+#[expect(clippy::module_inception, reason = "the room is named after what it makes")]
 pub mod plan;
 pub mod planner;
+#[cfg(test)]
+mod planner_tests;
 pub mod reason;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -5,15 +5,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::lock::{Pins, SourcePin};
-use crate::config::pipeline::{AmiQuery, Builder, DryRunSettings, ParentRef, Pipeline, Recipe, Source, Stage, StateLocation};
+use crate::config::pipeline::{
+    AmiQuery, Builder, DryRunSettings, Emit, EmitName, EmitValue, ParentRef, Pipeline, Recipe, Source, Stage, StateLocation,
+};
 use crate::model::artifact::{Image, ImageState, tags};
 use crate::model::digest::{Digest, StageKey};
 use crate::model::name::Name;
-use crate::model::node::{Architecture, NodeId};
+use crate::model::node::{Architecture, NodeId, RunId};
 use crate::model::problem::SourceText;
+use crate::model::verdict::Verdict;
 use crate::plan::graph::Graph;
 use crate::plan::inputs::{Entry, StageInputs, Tree};
 use crate::plan::keyed::{Keyed, manifests};
+use crate::plan::known::{EmitTarget, Known};
+use crate::plan::manifest::InputManifest;
+use crate::plan::plan::{Plan, Wishes};
+use crate::plan::planner::{Given, PlanError, plan};
 
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -137,4 +144,98 @@ pub(crate) fn sealed(id: &str, node: &NodeId, key: StageKey, created: &str) -> I
         ]),
         source_image: None,
     }
+}
+
+/// What a plan is made from, all of it.
+pub(crate) struct World {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) pins: Pins,
+    pub(crate) inputs: BTreeMap<Name, StageInputs>,
+    pub(crate) known: Known,
+    pub(crate) targets: BTreeMap<PathBuf, EmitTarget>,
+    pub(crate) earlier: BTreeMap<StageKey, InputManifest>,
+}
+
+/// base → web → edge, base → api; `web` is emitted.
+pub(crate) fn world() -> World {
+    let mut pipeline = pipeline(&[("base", ""), ("web", "base"), ("edge", "web"), ("api", "base")]);
+    let value = EmitValue::Id { stage: name("web"), architecture: Architecture::X86_64 };
+    let names = vec![EmitName { name: "web_ami_id".to_owned(), value, span: 0..0 }];
+    pipeline.emits = vec![Emit { path: PathBuf::from("images.auto.tfvars"), names, span: 0..0 }];
+    let target = EmitTarget { path: PathBuf::from("images.auto.tfvars"), exists: false, present: BTreeMap::new(), problems: Vec::new() };
+    World {
+        inputs: inputs(&pipeline),
+        pipeline,
+        pins: pins(),
+        known: Known { images: Some(Vec::new()), verdicts: BTreeMap::new() },
+        targets: BTreeMap::from([(target.path.clone(), target)]),
+        earlier: BTreeMap::new(),
+    }
+}
+
+impl World {
+    pub(crate) fn keyed(&self) -> BTreeMap<NodeId, Keyed> {
+        manifests(&self.pipeline, &Graph::new(&self.pipeline), &self.pins, &self.inputs, &docker())
+    }
+
+    pub(crate) fn try_plan(&self, wishes: &Wishes) -> Result<Plan, PlanError> {
+        let (graph, keyed) = (Graph::new(&self.pipeline), self.keyed());
+        let Self { pipeline, pins, known, targets, earlier, .. } = self;
+        plan(Given { pipeline, graph: &graph, keyed: &keyed, pins, known, targets, earlier }, wishes)
+    }
+
+    pub(crate) fn plan(&self, stages: &[&str]) -> Plan {
+        self.try_plan(&wishes(stages)).unwrap()
+    }
+
+    pub(crate) fn dry_run(&self, stages: &[&str]) -> Plan {
+        self.try_plan(&Wishes { build: false, ..wishes(stages) }).unwrap()
+    }
+
+    /// Seals an image for the present key of each stage.
+    pub(crate) fn built(mut self, stages: &[&str]) -> Self {
+        for stage in stages {
+            let keyed = self.keyed().remove(&node(stage)).unwrap();
+            let key = keyed.stage_key.unwrap();
+            self.images().push(sealed(&format!("ami-{stage}"), &node(stage), key, "2026-11-20T00:00:00Z"));
+            self.earlier.insert(key, keyed.manifest);
+        }
+        self
+    }
+
+    /// Remembers a dry run that passed for the present key of each stage.
+    pub(crate) fn passed(mut self, stages: &[&str]) -> Self {
+        for stage in stages {
+            let keyed = self.keyed().remove(&node(stage)).unwrap();
+            let key = keyed.dry_run_key.unwrap();
+            let verdict = Verdict {
+                key,
+                verify_key: keyed.dry_run_verify_key,
+                node: node(stage),
+                run: RunId::new("20261120t000000", 1),
+                passed: true,
+                image: format!("ovenbird/shop/{stage}:{}", key.short()),
+                image_id: "sha256:1".to_owned(),
+                tasks: 3,
+                not_idempotent: Vec::new(),
+                not_exercised: Vec::new(),
+                seconds: BTreeMap::new(),
+            };
+            self.known.verdicts.insert(key, verdict);
+        }
+        self
+    }
+
+    pub(crate) fn images(&mut self) -> &mut Vec<Image> {
+        self.known.images.as_mut().unwrap()
+    }
+
+    pub(crate) fn touch(&mut self, stage: &str) {
+        let tree = tree(&[("tasks/main.yml", "edited"), ("templates/site.conf.j2", "site")]);
+        self.inputs.get_mut(stage).unwrap().trees.insert(format!("ansible/roles/{stage}"), tree);
+    }
+}
+
+pub(crate) fn wishes(stages: &[&str]) -> Wishes {
+    Wishes { stages: stages.iter().map(|stage| name(stage)).collect(), build: true, dry_run: true, emit: None }
 }
