@@ -63,6 +63,11 @@ impl Output {
         drop(std::io::stderr().lock().write_all(text.as_bytes()));
     }
 
+    /// Problems with their carets, on stderr.
+    pub fn problems(self, problems: &crate::model::problem::Problems) {
+        self.say(&crate::report::problems::render(problems, self.colour_err, self.width));
+    }
+
     /// A warning, on stderr.
     pub fn warn(self, message: &str) {
         let (yellow, off) = if self.colour_err { ("\x1b[1;33m", "\x1b[0m") } else { ("", "") };

@@ -117,7 +117,6 @@ pub const IMAGE_ATTRIBUTES: &[(&str, Kind)] = &[
     ("volumes", Kind::Any),
     ("encrypted", Kind::Bool),
     ("kms_key_id", Kind::String),
-    ("boot_mode", Kind::String),
     ("ena_support", Kind::Bool),
     ("imds_support", Kind::String),
 ];

@@ -4,11 +4,13 @@
 //! reached or read is an error that names it. Writes are atomic: a reader sees the old entry or the new one.
 //!
 //! ```text
-//! manifests/<stage key, 64 hex>.json   input manifest, canonical bytes
+//! manifests/<stage key, 64 hex>.json   input manifest
+//! trees/<digest, 64 hex>.json          files of one folder or role, shared by manifests
 //! verdicts/<dry-run key, 64 hex>.json  what a dry run found
 //! runs/<run id>/<name>                 records of past runs
 //! ```
 
+mod manifests;
 mod open;
 
 use std::path::PathBuf;

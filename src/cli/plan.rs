@@ -1,0 +1,63 @@
+//! `ovenbird plan`: prints what a build would do, and why.
+//!
+//! Invariant: the value that is printed, serialised and saved is the value that `build` executes.
+
+use serde_json::json;
+
+use crate::cli::args::{Common, PlanArgs};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::output::Output;
+use crate::cli::planning::Planning;
+use crate::cli::project::Project;
+use crate::cli::survey::Survey;
+use crate::cli::update;
+use crate::cli::world::World;
+use crate::disk::atomic;
+use crate::plan::plan::{Action, Plan, Wishes};
+use crate::report::plan_text;
+
+/// Plans and prints.
+///
+/// # Errors
+/// Whatever keeps a plan from being made.
+pub async fn run(args: &PlanArgs, common: &Common, world: &World, output: Output) -> Result<Exit, Failure> {
+    let mut project = Project::read(common, world, output, false)?;
+    let wishes = Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, emit: None };
+    let survey = Survey::open(project.pipeline(), world).await?;
+    update::fill_missing(&mut project, Some(&survey.catalog), common, world, output).await?;
+    let planning = Planning::make(&project, world, Some(&survey), &survey.state, &wishes).await?;
+    let plan = &planning.plan;
+    if let Some(file) = &args.out {
+        let file = world.absolute(file);
+        let text = serde_json::to_string_pretty(plan).map_err(|e| Failure::chain(Exit::Failed, &e))?;
+        atomic::write(&file, text.as_bytes()).map_err(|e| Failure::chain(Exit::Failed, &e))?;
+    }
+    if args.json {
+        output.json(plan)?;
+    } else if args.matrix.is_some() {
+        output.data(&format!("{}\n", matrix(plan)))?;
+    } else {
+        output.data(&plan_text::render(plan, output.colour, output.width, &world.today()))?;
+    }
+    if plan.blocked().next().is_some() {
+        return Ok(Exit::Data);
+    }
+    Ok(if args.detailed_exitcode && plan.has_work() { Exit::Work } else { Exit::Done })
+}
+
+/// `strategy.matrix` of GitHub Actions: a job a node that is built. Children of nodes that are built come in a later run.
+fn matrix(plan: &Plan) -> serde_json::Value {
+    let built: Vec<_> = plan.nodes.iter().filter(|n| n.action == Action::Build).collect();
+    let include: Vec<_> = built
+        .iter()
+        .map(|n| {
+            json!({
+                "stage": n.node.stage,
+                "architecture": n.node.architecture,
+                "key": n.stage_key,
+                "reason": n.reason.to_string(),
+            })
+        })
+        .collect();
+    json!({ "include": include })
+}

@@ -1,0 +1,148 @@
+//! [`Project`]: pipeline, pins, graph, inputs and targets, read once for a command.
+//!
+//! Reads the disk and the environment, asks nobody outside. Invariant: what it holds was read at one moment; a run that must know
+//! whether an input changed meanwhile reads anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::cli::args::Common;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::cli::world::World;
+use crate::config::load::{ENV_PREFIX, LoadRequest, Loaded, load};
+use crate::config::pipeline::Pipeline;
+use crate::disk::tfvars;
+use crate::inputs::{InputContext, collect};
+use crate::model::name::Name;
+use crate::model::node::NodeId;
+use crate::model::problem::Problems;
+use crate::plan::graph::Graph;
+use crate::plan::inputs::StageInputs;
+use crate::plan::keyed::{Keyed, manifests};
+use crate::plan::known::EmitTarget;
+
+/// What a command works on.
+#[derive(Debug)]
+pub struct Project {
+    /// Pipeline file and lock file.
+    pub loaded: Loaded,
+    /// Nodes.
+    pub graph: Graph,
+    /// What was read from disk, by stage.
+    pub inputs: BTreeMap<Name, StageInputs>,
+}
+
+impl Project {
+    /// Reads everything. With `running`, a secret without value is an error.
+    ///
+    /// # Errors
+    /// The problems of both files and of the inputs, all at once.
+    pub fn read(common: &Common, world: &World, output: Output, running: bool) -> Result<Self, Failure> {
+        let loaded = read_files(common, world, running)?;
+        if !loaded.warnings.is_empty() {
+            output.problems(&Problems(loaded.warnings.clone()));
+        }
+        let graph = Graph::new(&loaded.pipeline);
+        let inputs = read_inputs(&loaded, world)?;
+        Ok(Self { loaded, graph, inputs })
+    }
+
+    /// The pipeline.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.loaded.pipeline
+    }
+
+    /// Manifests and keys. `docker` maps a reference to that image's id on this machine.
+    pub fn keyed(&self, docker: &BTreeMap<String, String>) -> BTreeMap<NodeId, Keyed> {
+        manifests(&self.loaded.pipeline, &self.graph, &self.loaded.pins, &self.inputs, docker)
+    }
+
+    /// The files that emits write, as they are now.
+    pub fn targets(&self) -> BTreeMap<PathBuf, EmitTarget> {
+        let pipeline = self.pipeline();
+        pipeline.emits.iter().map(|emit| (emit.path.clone(), tfvars::inspect(&pipeline.root, &pipeline.source, emit))).collect()
+    }
+
+    /// A stage that was named on the command line.
+    ///
+    /// # Errors
+    /// No such stage.
+    pub fn stage_named(&self, text: &str) -> Result<Name, Failure> {
+        let names: BTreeSet<&Name> = self.pipeline().stages.iter().map(|s| &s.name).collect();
+        match names.iter().find(|n| n.as_str() == text) {
+            Some(name) => Ok((*name).clone()),
+            None => Err(unknown_stage(text, names.iter().map(|n| n.as_str()))),
+        }
+    }
+
+    /// Stages that were named on the command line.
+    ///
+    /// # Errors
+    /// The first that does not exist.
+    pub fn stages_named(&self, texts: &[String]) -> Result<Vec<Name>, Failure> {
+        texts.iter().map(|t| self.stage_named(t)).collect()
+    }
+}
+
+fn unknown_stage<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Failure {
+    let names: Vec<&str> = names.collect();
+    let near = names.iter().map(|n| (strsim::damerau_levenshtein(n, text), n)).min().filter(|(distance, _)| *distance <= 2);
+    let help = match near {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None => format!("stages of this pipeline: {}", names.join(", ")),
+    };
+    Failure::usage(format!("no stage is called `{text}`")).help(help)
+}
+
+/// The two files alone.
+///
+/// # Errors
+/// Their problems; no pipeline file.
+pub fn read_files(common: &Common, world: &World, running: bool) -> Result<Loaded, Failure> {
+    let file = pipeline_file(common, world)?;
+    let mut vars = Vec::new();
+    for text in &common.vars {
+        let Some((name, value)) = text.split_once('=') else {
+            return Err(Failure::usage(format!("`--var {text}` has no `=`")).help("write `--var name=value`"));
+        };
+        vars.push((name.to_owned(), value.to_owned()));
+    }
+    let env_vars = world.environment.iter().filter(|(n, _)| n.starts_with(ENV_PREFIX)).map(|(n, v)| (n.clone(), v.clone())).collect();
+    let request = LoadRequest {
+        file,
+        root: None,
+        vars,
+        var_files: common.var_files.iter().map(|f| world.absolute(f)).collect(),
+        env_vars,
+        env_present: &|name| world.var(name).is_some(),
+        require_secrets: running,
+    };
+    Ok(load(&request)?)
+}
+
+/// What was read from disk for every stage.
+///
+/// # Errors
+/// The problems of the inputs.
+pub fn read_inputs(loaded: &Loaded, world: &World) -> Result<BTreeMap<Name, StageInputs>, Failure> {
+    let context = InputContext { environment: world.environment.clone(), home: world.var("HOME").map(PathBuf::from), only: None };
+    Ok(collect(&loaded.pipeline, &loaded.pins, &context)?)
+}
+
+/// `--file`, or the nearest `ovenbird.hcl` here or above.
+fn pipeline_file(common: &Common, world: &World) -> Result<PathBuf, Failure> {
+    if let Some(file) = &common.file {
+        let file = world.absolute(file);
+        return Ok(if file.is_dir() { file.join("ovenbird.hcl") } else { file });
+    }
+    let found = world.cwd.ancestors().map(|folder| folder.join("ovenbird.hcl")).find(|f| f.is_file());
+    found.ok_or_else(|| {
+        Failure::data(format!("no `ovenbird.hcl` in {} or above", shown(&world.cwd)))
+            .help("`ovenbird init` writes one; `--file` names another")
+    })
+}
+
+fn shown(path: &Path) -> String {
+    format!("`{}`", path.display())
+}

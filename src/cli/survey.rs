@@ -1,0 +1,166 @@
+//! What is asked outside before a decision: EC2 for images, the state for manifests and verdicts, Docker for images.
+//!
+//! Invariant: every answer is asked for once a command; a question that fails ends the command, it is never an empty answer.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::aws::catalog::Ec2Catalog;
+use crate::cli::client;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::world::World;
+use crate::config::pipeline::{Pipeline, StateLocation};
+use crate::inputs::environment;
+use crate::model::digest::{DryRunKey, StageKey};
+use crate::model::node::NodeId;
+use crate::model::verdict::Verdict;
+use crate::plan::hit;
+use crate::plan::keyed::Keyed;
+use crate::plan::known::Known;
+use crate::plan::manifest::InputManifest;
+use crate::process::command::CommandLine;
+use crate::process::spawn;
+use crate::store::State;
+
+/// Adapters of one pipeline.
+#[derive(Debug)]
+pub struct Survey {
+    /// EC2 in the pipeline's region.
+    pub catalog: Ec2Catalog,
+    /// Manifests and verdicts.
+    pub state: State,
+}
+
+impl Survey {
+    /// Builds the adapters; asks nothing yet.
+    ///
+    /// # Errors
+    /// The state's settings do not fit together.
+    pub async fn open(pipeline: &Pipeline, world: &World) -> Result<Self, Failure> {
+        let settings = client::settings(&pipeline.region).await;
+        let catalog = Ec2Catalog::new(client::ec2(&settings), pipeline.region.clone(), pipeline.name.clone());
+        let state = State::open(&pipeline.state, || client::s3(&settings, &world.environment))
+            .map_err(|e| Failure::chain(Exit::Unavailable, &e).help(e.help()))?;
+        Ok(Self { catalog, state })
+    }
+
+    /// The state alone, for commands that never call EC2. A state in S3 needs AWS's credentials all the same.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn state(pipeline: &Pipeline, world: &World) -> Result<State, Failure> {
+        let opened = match &pipeline.state {
+            StateLocation::Folder(path) => Ok(State::folder(path)),
+            StateLocation::S3 { .. } => {
+                let settings = client::settings(&pipeline.region).await;
+                State::open(&pipeline.state, || client::s3(&settings, &world.environment))
+            }
+        };
+        opened.map_err(|e| Failure::chain(Exit::Unavailable, &e).help(e.help()))
+    }
+}
+
+/// Manifests of the nearest earlier images of nodes that are no hit, as far as the state has them.
+///
+/// # Errors
+/// The state cannot be read.
+pub async fn earlier(
+    state: &State,
+    known: &Known,
+    pipeline: &Pipeline,
+    keyed: &BTreeMap<NodeId, Keyed>,
+) -> Result<BTreeMap<StageKey, InputManifest>, Failure> {
+    /// Images looked at for a stage: one that CI built from another branch may stand before the one that is near.
+    const NEAREST: usize = 3;
+    let images = known.images.as_deref().unwrap_or(&[]);
+    let mut manifests = BTreeMap::new();
+    for (node, keyed) in keyed {
+        let Some(key) = keyed.stage_key else { continue };
+        if hit::find(images, &pipeline.name, node, key).hit.is_some() {
+            continue;
+        }
+        for (_, old) in hit::earlier(images, &pipeline.name, node).into_iter().take(NEAREST) {
+            if manifests.contains_key(&old) {
+                continue;
+            }
+            if let Some(manifest) = manifest(state, &old).await? {
+                manifests.insert(old, manifest);
+                break;
+            }
+        }
+    }
+    Ok(manifests)
+}
+
+/// The manifest of a key; `None`: not known here.
+///
+/// # Errors
+/// The state cannot be read.
+pub async fn manifest(state: &State, key: &StageKey) -> Result<Option<InputManifest>, Failure> {
+    state.input_manifest(key).await.map_err(|e| Failure::chain(Exit::Unavailable, &e).help(e.help()))
+}
+
+/// Ids of the Docker images that stand for sources, on this machine; a reference that is not here is absent.
+///
+/// # Errors
+/// Docker does not answer.
+pub async fn docker_ids(pipeline: &Pipeline, world: &World) -> Result<BTreeMap<String, String>, Failure> {
+    let mut ids = BTreeMap::new();
+    for reference in pipeline.sources.values().filter_map(|s| s.docker.as_ref()) {
+        if let Some(id) = docker_id(reference, &pipeline.root, world).await? {
+            ids.insert(reference.clone(), id);
+        }
+    }
+    Ok(ids)
+}
+
+/// The id of a Docker image on this machine.
+///
+/// # Errors
+/// Docker does not answer.
+pub async fn docker_id(reference: &str, cwd: &Path, world: &World) -> Result<Option<String>, Failure> {
+    let command = CommandLine::new("docker", cwd)
+        .args(["image", "inspect", "--format", "{{.Id}}", "--", reference])
+        .envs(environment::passed(&world.environment));
+    let output = spawn::output(&command, Duration::from_secs(20), 64 * 1024).await.map_err(|e| no_docker(&Failure::chain(Exit::Unavailable, &e)))?;
+    if output.exit.success() {
+        return Ok(Some(output.stdout.trim().to_owned()).filter(|id| !id.is_empty()));
+    }
+    if output.stderr.contains("No such image") || output.stderr.contains("no such image") {
+        return Ok(None);
+    }
+    Err(no_docker(&Failure::unavailable(output.stderr.trim().to_owned())))
+}
+
+fn no_docker(cause: &Failure) -> Failure {
+    let cause = match cause {
+        Failure::Message { message, .. } => message.lines().next().unwrap_or_default().to_owned(),
+        Failure::Problems(_) | Failure::Said(_) | Failure::BrokenPipe => String::new(),
+    };
+    Failure::unavailable(format!("docker does not answer: {cause}"))
+        .help("start Docker (`systemctl start docker`), or build with `--no-dry-run`; `ovenbird doctor` looks closer")
+}
+
+/// Verdicts of these nodes whose Docker image is still here.
+///
+/// # Errors
+/// The state cannot be read, or Docker does not answer.
+pub async fn verdicts(
+    state: &State,
+    pipeline: &Pipeline,
+    keyed: &BTreeMap<NodeId, Keyed>,
+    world: &World,
+) -> Result<BTreeMap<DryRunKey, Verdict>, Failure> {
+    let mut found = BTreeMap::new();
+    for keyed in keyed.values() {
+        let Some(key) = keyed.dry_run_key else { continue };
+        let verdict = state.verdict(&key).await.map_err(|e| Failure::chain(Exit::Unavailable, &e).help(e.help()))?;
+        let Some(verdict) = verdict.filter(|v| v.passed) else { continue };
+        // The id, not the name: somebody may have tagged another image with it.
+        if docker_id(&verdict.image, &pipeline.root, world).await?.is_some_and(|id| id == verdict.image_id) {
+            found.insert(key, verdict);
+        }
+    }
+    Ok(found)
+}
