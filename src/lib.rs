@@ -58,6 +58,7 @@ pub mod model;
 pub mod plan;
 pub mod ports;
 pub mod process;
+pub mod report;
 pub mod run;
 pub mod store;
 pub mod syntax;

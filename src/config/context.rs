@@ -17,7 +17,8 @@ use crate::model::name::Name;
 use crate::model::problem::{Problem, Problems, SourceText};
 use crate::model::value::Value;
 use crate::syntax::eval::{self, Unknown};
-use crate::syntax::hcl::span_of;
+use crate::syntax::hcl::{quote, span_of};
+use crate::syntax::number;
 
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -247,11 +248,13 @@ impl Cx {
                 let help = match (kind, &found.value) {
                     (Kind::String, Value::Number(text)) => Some(format!("write `\"{text}\"`")),
                     (Kind::String, Value::Bool(value)) => Some(format!("write `\"{value}\"`")),
-                    (Kind::Number, Value::String(text)) if eval::decimal(text).is_some() => Some(format!("write `{text}`, without quotes")),
+                    (Kind::Number, Value::String(text)) if number::decimal(text).is_some() => {
+                        Some(format!("write `{text}`, without quotes"))
+                    }
                     (Kind::Bool, Value::String(text)) if text == "true" || text == "false" => {
                         Some(format!("write `{text}`, without quotes"))
                     }
-                    (Kind::StringList, Value::String(text)) => Some(format!("write `[{}]`", crate::syntax::hcl::quote(text))),
+                    (Kind::StringList, Value::String(text)) => Some(format!("write `[{}]`", quote(text))),
                     _ => None,
                 };
                 self.error(found.span, format!("`{name}` takes {}, here is {seen}", kind_text(kind)), "", help);

@@ -5,4 +5,5 @@
 
 pub mod eval;
 pub mod hcl;
+pub mod number;
 pub mod scan;
