@@ -2,3 +2,10 @@
 //!
 //! Decides nothing about when or whether; keeps no state. Invariant: no value of a user, and no secret, ever stands in an argument
 //! where a file can carry it.
+
+pub mod ansible;
+pub mod ansible_report;
+pub mod docker;
+pub mod git;
+pub mod packer;
+pub mod packer_log;

@@ -121,12 +121,18 @@ class CallbackModule(CallbackBase):
         fields.update(host=host, status=status, changed=changed, seconds=round(time.monotonic() - begun, 3))
         if status in ("failed", "unreachable", "ignored"):
             fields["msg"] = self._message(task, values)
+        if status == "skipped" and not self._silent(task, values):
+            fields["because"] = str(values.get("false_condition", ""))[:MESSAGE_LIMIT]
         self._write("result", **fields)
 
     @staticmethod
-    def _message(task, values):
+    def _silent(task, values):
         # `censored` is what Ansible itself leaves of a result with no_log, also of one that only an item of a loop had.
-        if task.no_log is not None and task.no_log is not False or "censored" in values or values.get("_ansible_no_log"):
+        return task.no_log is not None and task.no_log is not False or "censored" in values or bool(values.get("_ansible_no_log"))
+
+    @classmethod
+    def _message(cls, task, values):
+        if cls._silent(task, values):
             return None
         message = values.get("msg")
         if message is None:
