@@ -64,6 +64,13 @@ impl<'b> Table<'b> {
         self.body.get_attribute(name).map_or_else(|| self.head.clone(), |a| span_of(&a.key))
     }
 
+    /// Is there an unknown attribute that was probably meant to be this one.
+    pub(super) fn misspells(&self, name: &str) -> bool {
+        let known = self.schema.attribute_names();
+        let unknown = self.body.attributes().map(|a| a.key.as_str()).filter(|key| !known.contains(key));
+        unknown.filter_map(|key| schema::nearest(key, known.iter().copied())).any(|meant| meant == name)
+    }
+
     /// Does the schema know this attribute.
     pub(super) fn takes(&self, name: &str) -> bool {
         self.schema.kind(name).is_some()
@@ -111,13 +118,14 @@ impl Cx {
             let ident = span_of(&block.ident);
             let head = ident.start..labels.last().map_or(ident.end, |l| l.span.end);
             let quoted: Vec<String> = labels.iter().map(|l| format!("`{}`", l.value.escape_debug())).collect();
-            let what = std::iter::once(name.to_owned()).chain(quoted).collect::<Vec<_>>().join(" ");
+            let what = if quoted.is_empty() { format!("block `{name}`") } else { format!("{name} {}", quoted.join(" ")) };
             if labels.len() != schema.labels.len() {
                 let (wanted, seen) = (schema.labels.len(), labels.len());
+                let plural = if wanted == 1 { "" } else { "s" };
                 let form: String = schema.labels.iter().map(|l| format!(" \"{}\"", l.to_uppercase())).collect();
                 self.error(
                     head.clone(),
-                    format!("`{name}` takes {wanted} labels, here are {seen}"),
+                    format!("`{name}` takes {wanted} label{plural}, here are {seen}"),
                     "",
                     Some(format!("write `{name}{form} {{ … }}`")),
                 );
@@ -156,7 +164,8 @@ impl Cx {
             }
         }
         for attribute in table.schema.required() {
-            if !table.body.has_attribute(attribute.name) {
+            // A misspelt one is reported as that.
+            if !table.body.has_attribute(attribute.name) && !table.misspells(attribute.name) {
                 self.error(
                     table.head.clone(),
                     format!("{} needs `{}`", table.what, attribute.name),
@@ -183,6 +192,8 @@ impl Cx {
             return;
         }
         let help = meant(name, &known).or_else(|| (!known.is_empty()).then(|| format!("it takes {}", listed(&known))));
+        // What stands behind `value = ` in a secret is not shown: a place without width is printed without its line.
+        let span = if std::ptr::eq(table.schema, &raw const schema::SECRET) { span.start..span.start } else { span };
         self.error(span, format!("unknown attribute `{name}` in {}", table.what), "", help);
     }
 

@@ -162,7 +162,7 @@ impl Cx {
         let help = match self.declared(&segment.text, kinds) {
             Some(found) => format!("did you mean `{found}`?"),
             None if declared.is_empty() => format!("this file declares no {kind}"),
-            None => format!("there are {}", listed(&declared.keys().map(|n| format!("{kind}.{n}")).collect::<Vec<_>>())),
+            None => format!("declared here: {}", listed(&declared.keys().map(|n| format!("{kind}.{n}")).collect::<Vec<_>>())),
         };
         self.error(path.segments[0].span.start..segment.span.end, format!("there is no {kind} `{}`", segment.text), "", Some(help));
         None

@@ -107,6 +107,7 @@ fn recipe(cx: &mut Cx, table: &Table<'_>, places: &Places) -> Option<Recipe> {
             );
             None
         }
+        (false, false) if table.misspells("playbook") || table.misspells("template") => None,
         (false, false) => {
             cx.error(
                 table.head.clone(),
@@ -281,11 +282,8 @@ fn image(cx: &mut Cx, table: &Table<'_>) -> BTreeMap<String, Value> {
     if let Some(block) = cx.block(table, "image") {
         for (name, _, _) in block.attributes() {
             if let Some(found) = known_value(cx, &block, name) {
-                match name {
-                    "boot_mode" => one_of(cx, name, &found, &["legacy-bios", "uefi", "uefi-preferred"]),
-                    "imds_support" => one_of(cx, name, &found, &["v2.0"]),
-                    "volume_type" => one_of(cx, name, &found, &["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"]),
-                    _ => {}
+                if name == "imds_support" {
+                    one_of(cx, name, &found, &["v2.0"]);
                 }
                 image.insert(name.to_owned(), found.value);
             }
