@@ -104,13 +104,11 @@ fn newer(source: &Arc<SourceText>) -> Result<(), Problem> {
 fn number(cx: &mut Cx, table: &Table<'_>, name: &str) -> Option<At<u64>> {
     let found = cx.value(table, name, Allow::Literals)?;
     let Value::Number(text) = &found.value else { return None };
-    match text.parse() {
-        Ok(value) => Some(At { value, span: found.span }),
-        Err(_) => {
-            cx.error(found.span, format!("`{name}` takes a whole number, here is `{text}`"), "", None);
-            None
-        }
+    if let Ok(value) = text.parse() {
+        return Some(At { value, span: found.span });
     }
+    cx.error(found.span, format!("`{name}` takes a whole number, here is `{text}`"), "", None);
+    None
 }
 
 fn digest(cx: &mut Cx, table: &Table<'_>, name: &str) -> Option<Digest> {
@@ -128,6 +126,9 @@ fn day(cx: &mut Cx, table: &Table<'_>, name: &str) -> Option<String> {
 }
 
 /// Pins → text.
+///
+/// # Panics
+/// Never: writing to a `String` cannot fail.
 pub fn write(pins: &Pins) -> String {
     let mut text = String::from("# Written by ovenbird; commit it. `ovenbird update` moves what is pinned here.\n");
     let mut line = |args: std::fmt::Arguments<'_>| text.write_fmt(args).expect("writing to a String cannot fail");

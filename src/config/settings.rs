@@ -231,7 +231,7 @@ pub(super) fn one_of(cx: &mut Cx, name: &str, found: &At<Value>, allowed: &[&str
         && !allowed.contains(&text.as_str())
     {
         let help =
-            crate::config::context::meant(text, allowed).unwrap_or_else(|| format!("it takes {}", crate::config::context::listed(allowed)));
+            crate::config::words::meant(text, allowed).unwrap_or_else(|| format!("it takes {}", crate::config::words::listed(allowed)));
         cx.error(found.span.clone(), format!("`{name}` does not take `{}`", text.escape_debug()), "", Some(help));
     }
 }

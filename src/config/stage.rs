@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::config::context::{At, Cx, Table, reference_form};
+use crate::config::context::{At, Cx, Table};
 use crate::config::paths::{Places, Wanted};
 use crate::config::pipeline::{Builder, DryRunSettings, ParentRef, Recipe, Stage};
 use crate::config::schema;
 use crate::config::scope::Allow;
 use crate::config::settings::{builder, duration, known_value, one_of, tags_of};
 use crate::config::source::architecture;
+use crate::config::words::reference_form;
 use crate::model::name::Name;
 use crate::model::node::Architecture;
 use crate::model::problem::Problem;
@@ -221,7 +222,7 @@ fn files(cx: &mut Cx, table: &Table<'_>, places: &Places, name: &str, what: &'st
 fn values(cx: &mut Cx, table: &Table<'_>, name: &str) -> BTreeMap<String, Value> {
     let Some(found) = cx.value(table, name, Allow::Secrets) else { return BTreeMap::new() };
     let Value::Map(map) = found.value else {
-        let seen = crate::config::context::value_text(&found.value);
+        let seen = crate::config::words::value_text(&found.value);
         cx.error(found.span, format!("`{name}` takes a map, here is {seen}"), "", Some(format!("`{name} = {{ key = value }}`")));
         return BTreeMap::new();
     };

@@ -355,7 +355,7 @@ fn a_pipeline_file_may_lie_below_the_root() {
 }
 
 /// The file of the product's description, as far as one tree can hold it.
-pub const EVERYTHING: &str = r#"
+pub(crate) const EVERYTHING: &str = r#"
 pipeline "shop" {
   region  = "ap-northeast-1"
   regions = ["us-west-2", "ap-northeast-1"]

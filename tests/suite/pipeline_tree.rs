@@ -2,6 +2,8 @@
 //!
 //! Must not hold any expectation.
 
+#![expect(clippy::unwrap_used, reason = "a fixture: what fails here fails the test")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +12,7 @@ use ovenbird::model::problem::Problems;
 use ovenbird::report::problems::render;
 
 /// The working pipeline file that tests change.
-pub const GOOD: &str = r#"pipeline "shop" {
+pub(crate) const GOOD: &str = r#"pipeline "shop" {
   region = "ap-northeast-1"
 }
 
@@ -43,18 +45,18 @@ emit "terraform/live/images.auto.tfvars" {
 "#;
 
 /// The tree, and what is given from outside.
-pub struct Tree {
+pub(crate) struct Tree {
     folder: tempfile::TempDir,
-    pub vars: Vec<(String, String)>,
-    pub env_vars: BTreeMap<String, String>,
-    pub var_files: Vec<PathBuf>,
-    pub secrets: Vec<String>,
-    pub require_secrets: bool,
+    pub(crate) vars: Vec<(String, String)>,
+    pub(crate) env_vars: BTreeMap<String, String>,
+    pub(crate) var_files: Vec<PathBuf>,
+    pub(crate) secrets: Vec<String>,
+    pub(crate) require_secrets: bool,
 }
 
 impl Tree {
     /// With everything that [`GOOD`] names, and [`GOOD`] itself.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tree = Self { folder, vars: vec![], env_vars: BTreeMap::new(), var_files: vec![], secrets: vec![], require_secrets: false };
         for file in [
@@ -74,11 +76,11 @@ impl Tree {
     }
 
     /// The root, as the disk knows it.
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().canonicalize().unwrap()
     }
 
-    pub fn write(&self, path: &str, bytes: &[u8]) -> &Self {
+    pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> &Self {
         let full = self.root().join(path);
         std::fs::create_dir_all(full.parent().unwrap()).unwrap();
         #[expect(clippy::disallowed_methods, reason = "a fixture in a temp folder")]
@@ -86,7 +88,7 @@ impl Tree {
         self
     }
 
-    pub fn load(&self) -> Result<Loaded, Problems> {
+    pub(crate) fn load(&self) -> Result<Loaded, Problems> {
         load(&LoadRequest {
             file: self.root().join("ovenbird.hcl"),
             root: None,
@@ -99,7 +101,7 @@ impl Tree {
     }
 
     /// Loads and expects errors; what a person sees, the temp folder's name replaced.
-    pub fn refused(&self) -> String {
+    pub(crate) fn refused(&self) -> String {
         match self.load() {
             Ok(_) => panic!("this pipeline file loads"),
             Err(problems) => {
@@ -109,12 +111,12 @@ impl Tree {
         }
     }
 
-    pub fn redacted(&self, text: &str) -> String {
+    pub(crate) fn redacted(&self, text: &str) -> String {
         text.replace(&self.root().display().to_string(), "[ROOT]")
     }
 
     /// Every file of the tree with its bytes: nothing may be touched by what is refused.
-    pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(crate) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         fn walk(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
@@ -132,18 +134,18 @@ impl Tree {
 }
 
 /// What is said about [`GOOD`] with `old` replaced by `new`.
-pub fn refused(old: &str, new: &str) -> String {
+pub(crate) fn refused(old: &str, new: &str) -> String {
     assert!(GOOD.contains(old), "{old}");
     refused_text(&GOOD.replacen(old, new, 1))
 }
 
 /// What is said about [`GOOD`] with `more` behind it.
-pub fn refused_with(more: &str) -> String {
+pub(crate) fn refused_with(more: &str) -> String {
     refused_text(&format!("{GOOD}\n{more}"))
 }
 
 /// What is said about a pipeline file in the tree; nothing in the tree has changed by it.
-pub fn refused_text(text: &str) -> String {
+pub(crate) fn refused_text(text: &str) -> String {
     let tree = Tree::new();
     tree.write("ovenbird.hcl", text.as_bytes());
     let before = tree.files();
