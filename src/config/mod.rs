@@ -22,4 +22,3 @@ mod source;
 mod stage;
 mod swap;
 mod variables;
-mod words;

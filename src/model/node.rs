@@ -78,7 +78,7 @@ impl RunId {
 
     /// The six hex digits at the end.
     pub fn short(&self) -> &str {
-        self.0.rsplit('-').next().unwrap_or_default()
+        self.0.rsplit('-').next().expect("rsplit always gives one piece")
     }
 
     /// The text.

@@ -47,11 +47,12 @@ pub fn decode(path: PathBuf, bytes: &[u8]) -> Result<Arc<SourceText>, Problem> {
         return Err(not_text(path, bytes, at, what));
     }
     let text = String::from_utf8_lossy(bytes).into_owned();
+    let bom = text.starts_with('\u{feff}');
     let source = Arc::new(SourceText { path, text });
-    if source.text.starts_with('\u{feff}') {
+    if bom {
         return Err(Problem::error("file starts with a byte order mark")
             .at(&source, 0..'\u{feff}'.len_utf8(), "these three bytes")
-            .help(format!("save it as UTF-8 without one: `sed -i '1s/^\\xEF\\xBB\\xBF//' {}`", source.path.display())));
+            .help("save it as UTF-8 without BOM: `sed -i '1s/^\\xEF\\xBB\\xBF//' FILE`"));
     }
     Ok(source)
 }
@@ -71,7 +72,7 @@ fn not_text(path: PathBuf, bytes: &[u8], at: usize, what: &str) -> Problem {
 
 /// The first line that ends in CR LF, for files in which that is not wanted.
 pub fn first_crlf(source: &Arc<SourceText>) -> Option<Range<usize>> {
-    memchr::memmem::find(source.text.as_bytes(), b"\r\n").map(|at| at..at + 1)
+    memchr::memmem::find(source.text.as_bytes(), b"\r\n").map(|at| at..at + 2)
 }
 
 /// Text → tree.
@@ -103,8 +104,7 @@ fn syntax_problem(source: &Arc<SourceText>, error: &hcl_edit::parser::Error) -> 
     if error.message().contains("redefined object key") {
         return Problem::error(format!("key `{}` is set twice", &text[at..end])).at(source, at..end, "second time");
     }
-    let problem = Problem::error(format!("not HCL: {}", error.message())).at(source, at..end, "");
-    if text[at..end].starts_with(':') { problem.help("HCL sets a value with `=` and opens a block with `{`") } else { problem }
+    Problem::error(format!("not HCL: {}", error.message())).at(source, at..end, "")
 }
 
 /// A string as HCL writes it, quotes included.

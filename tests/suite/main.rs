@@ -1,7 +1,1 @@
-//! Tests that need no cloud: one binary, one module a subject.
-
-mod bad_pipeline;
-mod bad_references;
-mod pipeline_files;
-mod pipeline_mutated;
-mod pipeline_tree;
+//! Tests.
