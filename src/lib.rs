@@ -28,7 +28,7 @@
 //! config: model syntax
 //! plan: model config
 //! process: model
-//! tools: model plan ports process
+//! tools: model event plan ports process
 //! inputs: model syntax config plan
 //! disk: model syntax config plan
 //! store: model config plan

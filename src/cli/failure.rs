@@ -164,18 +164,7 @@ impl From<CatalogError> for Failure {
         if let Some(id) = &error.request_id {
             write!(message, " (request {id})").expect("writing to a String cannot fail");
         }
-        let help = match error.code.as_str() {
-            "credentials" => {
-                Some("set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `ovenbird doctor` shows what is found".to_owned())
-            }
-            "UnauthorizedOperation" | "AccessDenied" => {
-                Some(format!("the credentials in use need the permission `ec2:{}`", error.operation))
-            }
-            "timeout" | "connection" => {
-                Some("is the region right, and the network there? AWS_ENDPOINT_URL decides which EC2 is asked".to_owned())
-            }
-            _ => None,
-        };
+        let help = crate::aws::errors::help(&error);
         Self::Message { exit: Exit::Unavailable, message, help }
     }
 }

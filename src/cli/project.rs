@@ -43,6 +43,14 @@ impl Project {
         if !loaded.warnings.is_empty() {
             output.problems(&Problems(loaded.warnings.clone()));
         }
+        Self::of(loaded, world)
+    }
+
+    /// With the files read already.
+    ///
+    /// # Errors
+    /// The problems of the inputs.
+    pub fn of(loaded: Loaded, world: &World) -> Result<Self, Failure> {
         let graph = Graph::new(&loaded.pipeline);
         let inputs = read_inputs(&loaded, world)?;
         Ok(Self { loaded, graph, inputs })

@@ -11,8 +11,9 @@ use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Block as HclBlock, Body, Structure};
 
 use crate::config::pipeline::Kind;
-use crate::config::schema::{self, Attributes, Block, Takes};
+use crate::config::schema::{self, Attributes, Block};
 use crate::config::scope::{Allow, Lookup, Names};
+use crate::config::words::{kind_text, labels_form, listed, meant, mismatch};
 use crate::model::name::Name;
 use crate::model::problem::{Problem, Problems, SourceText};
 use crate::model::value::Value;
@@ -64,6 +65,13 @@ impl<'b> Table<'b> {
         self.body.get_attribute(name).map_or_else(|| self.head.clone(), |a| span_of(&a.key))
     }
 
+    /// Is there an unknown attribute that was probably meant to be this one.
+    pub(super) fn misspells(&self, name: &str) -> bool {
+        let known = self.schema.attribute_names();
+        let unknown = self.body.attributes().map(|a| a.key.as_str()).filter(|key| !known.contains(key));
+        unknown.filter_map(|key| schema::nearest(key, known.iter().copied())).any(|meant| meant == name)
+    }
+
     /// Does the schema know this attribute.
     pub(super) fn takes(&self, name: &str) -> bool {
         self.schema.kind(name).is_some()
@@ -111,13 +119,14 @@ impl Cx {
             let ident = span_of(&block.ident);
             let head = ident.start..labels.last().map_or(ident.end, |l| l.span.end);
             let quoted: Vec<String> = labels.iter().map(|l| format!("`{}`", l.value.escape_debug())).collect();
-            let what = std::iter::once(name.to_owned()).chain(quoted).collect::<Vec<_>>().join(" ");
+            let what = if quoted.is_empty() { format!("block `{name}`") } else { format!("{name} {}", quoted.join(" ")) };
             if labels.len() != schema.labels.len() {
                 let (wanted, seen) = (schema.labels.len(), labels.len());
-                let form: String = schema.labels.iter().map(|l| format!(" \"{}\"", l.to_uppercase())).collect();
+                let plural = if wanted == 1 { "" } else { "s" };
+                let form = labels_form(schema);
                 self.error(
                     head.clone(),
-                    format!("`{name}` takes {wanted} labels, here are {seen}"),
+                    format!("`{name}` takes {wanted} label{plural}, here are {seen}"),
                     "",
                     Some(format!("write `{name}{form} {{ … }}`")),
                 );
@@ -156,7 +165,8 @@ impl Cx {
             }
         }
         for attribute in table.schema.required() {
-            if !table.body.has_attribute(attribute.name) {
+            // A misspelt one is reported as that.
+            if !table.body.has_attribute(attribute.name) && !table.misspells(attribute.name) {
                 self.error(
                     table.head.clone(),
                     format!("{} needs `{}`", table.what, attribute.name),
@@ -173,7 +183,7 @@ impl Cx {
             return;
         }
         if let Some(block) = table.schema.block(name) {
-            let form: String = block.labels.iter().map(|l| format!(" \"{}\"", l.to_uppercase())).collect();
+            let form = labels_form(block);
             self.error(
                 span,
                 format!("`{name}` is a block, not an attribute"),
@@ -183,6 +193,8 @@ impl Cx {
             return;
         }
         let help = meant(name, &known).or_else(|| (!known.is_empty()).then(|| format!("it takes {}", listed(&known))));
+        // What stands behind `value = ` in a secret is not shown: a place without width is printed without its line.
+        let span = if std::ptr::eq(table.schema, &raw const schema::SECRET) { span.start..span.start } else { span };
         self.error(span, format!("unknown attribute `{name}` in {}", table.what), "", help);
     }
 
@@ -307,7 +319,7 @@ impl Cx {
         let lookup = Lookup { names: &self.names, allow: Allow::Literals };
         let mut places: BTreeMap<String, Range<usize>> = BTreeMap::new();
         if let Expression::Object(object) = expr {
-            for (key, _) in object.iter() {
+            for (key, _) in object {
                 if let Ok(text) = eval::object_key(key, &lookup) {
                     places.insert(text, eval::key_span(key));
                 }
@@ -329,69 +341,5 @@ fn label_span(label: &hcl_edit::structure::BlockLabel) -> Range<usize> {
     match label {
         hcl_edit::structure::BlockLabel::Ident(name) => span_of(name),
         hcl_edit::structure::BlockLabel::String(text) => span_of(text),
-    }
-}
-
-/// What a value is instead of `kind`, or `None` when it fits. A value that is filled in later is a string.
-fn mismatch(kind: Kind, value: &Value) -> Option<String> {
-    let is_text = |value: &Value| matches!(value, Value::String(_) | Value::Ref(_) | Value::Template(_));
-    let odd = |items: Vec<&Value>| items.into_iter().find(|item| !is_text(item)).map(value_text);
-    match (kind, value) {
-        (Kind::Any, _) | (Kind::Number, Value::Number(_)) | (Kind::Bool, Value::Bool(_)) => None,
-        (Kind::String, value) if is_text(value) => None,
-        (Kind::StringList, Value::List(items)) => odd(items.iter().collect()).map(|seen| format!("{seen} in the list")),
-        (Kind::StringMap, Value::Map(map)) => odd(map.values().collect()).map(|seen| format!("{seen} in the map")),
-        _ => Some(value_text(value).to_owned()),
-    }
-}
-
-/// A type, as people read it.
-pub(super) fn kind_text(kind: Kind) -> &'static str {
-    match kind {
-        Kind::String => "a string",
-        Kind::Number => "a number",
-        Kind::Bool => "true or false",
-        Kind::StringList => "a list of strings",
-        Kind::StringMap => "a map of strings",
-        Kind::Any => "any value",
-    }
-}
-
-/// What a value is, as people read it.
-pub(super) fn value_text(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a bool",
-        Value::Number(_) => "a number",
-        Value::String(_) | Value::Template(_) => "a string",
-        Value::Ref(_) => "a reference",
-        Value::List(_) => "a list",
-        Value::Map(_) => "a map",
-    }
-}
-
-/// ``did you mean `x`?``
-pub(super) fn meant(seen: &str, known: &[&str]) -> Option<String> {
-    schema::nearest(seen, known.iter().copied()).map(|name| format!("did you mean `{name}`?"))
-}
-
-/// `` `a`, `b` and `c` ``
-pub(super) fn listed<T: AsRef<str>>(names: &[T]) -> String {
-    let quoted: Vec<String> = names.iter().map(|n| format!("`{}`", n.as_ref())).collect();
-    match quoted.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
-        None => "none".to_owned(),
-    }
-}
-
-/// The form of references that an attribute takes, for help.
-pub(super) fn reference_form(schema: &Block, name: &str) -> &'static str {
-    match &schema.attributes {
-        Attributes::Table(table) => table.iter().find(|a| a.name == name).map_or("", |a| match a.takes {
-            Takes::Reference(form) => form,
-            Takes::Value(_) => "",
-        }),
-        Attributes::Kinds(_) | Attributes::Any => "",
     }
 }

@@ -9,10 +9,11 @@ use std::path::PathBuf;
 
 use hcl_edit::expr::Expression;
 
-use crate::config::context::{Cx, Table, listed};
+use crate::config::context::{Cx, Table};
 use crate::config::paths::Places;
 use crate::config::pipeline::{Emit, EmitName, EmitValue, Stage};
 use crate::config::stage::extension_is;
+use crate::config::words::listed;
 use crate::model::node::Architecture;
 use crate::model::problem::Problem;
 
@@ -101,13 +102,13 @@ fn value(cx: &mut Cx, expr: &Expression, stages: &[Stage]) -> Option<EmitValue> 
         None => offered.first().copied(),
         Some(segment) => match segment.text.parse::<Architecture>() {
             Ok(architecture) if offered.is_empty() || offered.contains(&architecture) => Some(architecture),
-            Ok(architecture) => {
-                let list = listed(&offered.iter().map(|a| a.as_str()).collect::<Vec<_>>());
+            Ok(other) => {
+                let names = listed(&offered.iter().map(|a| a.as_str()).collect::<Vec<_>>());
                 cx.error(
                     segment.span.clone(),
-                    format!("stage `{stage}` is not built for `{architecture}`"),
+                    format!("stage `{stage}` is not built for `{other}`"),
                     "",
-                    Some(format!("it is built for {list}")),
+                    Some(format!("it is built for {names}")),
                 );
                 return None;
             }

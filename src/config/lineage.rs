@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::context::{Cx, listed};
+use crate::config::context::Cx;
 use crate::config::pipeline::{ParentRef, Source, Stage};
 use crate::config::stage::Draft;
+use crate::config::words::listed;
 use crate::model::name::Name;
 use crate::model::node::Architecture;
 use crate::model::problem::Problem;

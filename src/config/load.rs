@@ -190,12 +190,7 @@ fn pipeline(cx: &mut Cx, body: &Body, request: &LoadRequest<'_>, file: PathBuf, 
 
     let head_table = cx.block(&top, "pipeline");
     if head_table.is_none() && !body.has_blocks("pipeline") {
-        cx.error(
-            0..0,
-            "there is no `pipeline` block",
-            "",
-            Some("start with `pipeline \"NAME\" { region = \"…\" }`, the region on a line of its own if more follows".to_owned()),
-        );
+        cx.error(0..0, "there is no `pipeline` block", "", Some("start with a block `pipeline \"NAME\"` that sets `region`".to_owned()));
     }
     let own_root = head_table.as_ref().and_then(|table| settings::root(cx, table, &dir));
     let root = request.root.clone().or(own_root).unwrap_or(base);
@@ -205,7 +200,7 @@ fn pipeline(cx: &mut Cx, body: &Body, request: &LoadRequest<'_>, file: PathBuf, 
     }
     let head = head_table.as_ref().and_then(|table| settings::head(cx, table, &dir));
     let places = Places { root: root.clone(), dir: dir.clone() };
-    let tools = settings::tools(cx, &top);
+    let tools = settings::tools(cx, &top, head_table.as_ref().map_or(0..0, |table| table.head.clone()));
     let builder = settings::builder(cx, &top, &Builder::default());
     let secrets = settings::secrets(cx, &secret_tables);
     let sources = source::sources(cx, &source_tables);

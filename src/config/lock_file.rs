@@ -104,13 +104,11 @@ fn newer(source: &Arc<SourceText>) -> Result<(), Problem> {
 fn number(cx: &mut Cx, table: &Table<'_>, name: &str) -> Option<At<u64>> {
     let found = cx.value(table, name, Allow::Literals)?;
     let Value::Number(text) = &found.value else { return None };
-    match text.parse() {
-        Ok(value) => Some(At { value, span: found.span }),
-        Err(_) => {
-            cx.error(found.span, format!("`{name}` takes a whole number, here is `{text}`"), "", None);
-            None
-        }
+    if let Ok(value) = text.parse() {
+        return Some(At { value, span: found.span });
     }
+    cx.error(found.span, format!("`{name}` takes a whole number, here is `{text}`"), "", None);
+    None
 }
 
 fn digest(cx: &mut Cx, table: &Table<'_>, name: &str) -> Option<Digest> {
@@ -128,6 +126,9 @@ fn day(cx: &mut Cx, table: &Table<'_>, name: &str) -> Option<String> {
 }
 
 /// Pins → text.
+///
+/// # Panics
+/// Never: writing to a `String` cannot fail.
 pub fn write(pins: &Pins) -> String {
     let mut text = String::from("# Written by ovenbird; commit it. `ovenbird update` moves what is pinned here.\n");
     let mut line = |args: std::fmt::Arguments<'_>| text.write_fmt(args).expect("writing to a String cannot fail");
@@ -164,4 +165,98 @@ pub fn write(pins: &Pins) -> String {
         line(format_args!("}}\n"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::name::Name;
+    use crate::model::node::Architecture;
+
+    fn source(text: &str) -> Arc<SourceText> {
+        Arc::new(SourceText { path: "ovenbird.lock".into(), text: text.to_owned() })
+    }
+
+    fn name() -> impl Strategy<Value = Name> {
+        "[a-z][a-z0-9]{0,9}(_[a-z0-9]{1,5})?".prop_map(|text| Name::new(&text).expect("a name by construction"))
+    }
+
+    fn day() -> impl Strategy<Value = String> {
+        (2000_u16..2100, 1_u8..13, 1_u8..29).prop_map(|(year, month, day)| format!("{year}-{month:02}-{day:02}"))
+    }
+
+    /// Anything that can stand in a quoted string, the characters that have to be escaped often.
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![".{0,20}", "[\"\\\\${%}\n\r\t\u{1}é ]{0,12}"].prop_map(|text: String| text.replace('\0', ""))
+    }
+
+    fn pins() -> impl Strategy<Value = Pins> {
+        let machine = prop_oneof![Just(Architecture::X86_64), Just(Architecture::Arm64)];
+        let source = (text(), text(), text(), day()).prop_map(|(region, id, name, pinned)| SourcePin { region, id, name, pinned });
+        let stage = (any::<u64>(), proptest::option::of(day()))
+            .prop_map(|(generation, freshness)| StagePin { generation, freshness })
+            .prop_filter("a stage without pins has no entry", |pin| *pin != StagePin::default());
+        let digest = any::<[u8; 32]>().prop_map(Digest::from_bytes);
+        let galaxy = (digest.clone(), proptest::collection::btree_map(text(), text(), 0..4), digest)
+            .prop_map(|(requirements, versions, content)| GalaxyPin { requirements, versions, content });
+        (
+            proptest::collection::btree_map((name(), machine), source, 0..4),
+            proptest::collection::btree_map(name(), stage, 0..4),
+            proptest::collection::btree_map(text(), galaxy, 0..3),
+        )
+            .prop_map(|(sources, stages, galaxy)| Pins { sources, stages, galaxy })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+        #[test]
+        fn what_is_written_reads_back_equal(pins in pins()) {
+            let written = write(&pins);
+            let back = read(&source(&written));
+            prop_assert_eq!(back, Ok(pins.clone()), "{}", written);
+            prop_assert_eq!(&write(&pins), &written);
+        }
+    }
+
+    #[test]
+    fn an_entry_is_a_block_with_a_blank_line_before_it() {
+        let digest = Digest::of(b"x");
+        let pins = Pins {
+            stages: BTreeMap::from([(
+                Name::new("base").expect("name"),
+                StagePin { generation: 2, freshness: Some("2026-11-22".to_owned()) },
+            )]),
+            galaxy: BTreeMap::from([(
+                "ansible/requirements.yml".to_owned(),
+                GalaxyPin {
+                    requirements: digest,
+                    content: digest,
+                    versions: BTreeMap::from([("collection community.general".to_owned(), "10.1.0".to_owned())]),
+                },
+            )]),
+            ..Pins::default()
+        };
+        insta::assert_snapshot!(write(&pins), @r#"
+        # Written by ovenbird; commit it. `ovenbird update` moves what is pinned here.
+        format = 1
+
+        galaxy "ansible/requirements.yml" {
+          requirements = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+          content      = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+          versions = {
+            "collection community.general" = "10.1.0"
+          }
+        }
+
+        stage "base" {
+          freshness  = "2026-11-22"
+          generation = 2
+        }
+        "#);
+    }
 }

@@ -22,3 +22,4 @@ mod source;
 mod stage;
 mod swap;
 mod variables;
+mod words;

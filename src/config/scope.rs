@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::config::context::{At, Cx, listed, meant};
+use crate::config::context::{At, Cx};
 use crate::config::pipeline::ParentRef;
+use crate::config::words::{listed, meant};
 use crate::model::name::Name;
 use crate::model::value::{Reference, Value};
 use crate::syntax::eval::{Path, Scope, Segment, Unknown, path_of};
@@ -104,14 +105,12 @@ impl Lookup<'_> {
     }
 
     fn secret(&self, name: &str, path: &Path) -> Result<Reference, Unknown> {
-        match self.names.secrets.get_key_value(name) {
-            Some((name, _)) => Ok(Reference::Secret(name.clone())),
-            None => {
-                let known: Vec<&str> = self.names.secrets.keys().map(Name::as_str).collect();
-                Err(Unknown::new(path.segments[1].span.clone(), format!("there is no secret `{name}`"))
-                    .help(prefixed("secret", name, &known).unwrap_or_else(|| format!("declare it: `secret \"{name}\" {{ … }}`"))))
-            }
+        if let Some((name, _)) = self.names.secrets.get_key_value(name) {
+            return Ok(Reference::Secret(name.clone()));
         }
+        let known: Vec<&str> = self.names.secrets.keys().map(Name::as_str).collect();
+        let help = prefixed("secret", name, &known).unwrap_or_else(|| format!("declare it: `secret \"{name}\" {{ … }}`"));
+        Err(Unknown::new(path.segments[1].span.clone(), format!("there is no secret `{name}`")).help(help))
     }
 }
 
@@ -162,7 +161,7 @@ impl Cx {
         let help = match self.declared(&segment.text, kinds) {
             Some(found) => format!("did you mean `{found}`?"),
             None if declared.is_empty() => format!("this file declares no {kind}"),
-            None => format!("there are {}", listed(&declared.keys().map(|n| format!("{kind}.{n}")).collect::<Vec<_>>())),
+            None => format!("declared here: {}", listed(&declared.keys().map(|n| format!("{kind}.{n}")).collect::<Vec<_>>())),
         };
         self.error(path.segments[0].span.start..segment.span.end, format!("there is no {kind} `{}`", segment.text), "", Some(help));
         None

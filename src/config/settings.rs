@@ -3,6 +3,7 @@
 //! Invariant: tags that leave here are ones that EC2 takes beside our own.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::config::context::{At, Cx, Table};
@@ -172,12 +173,13 @@ fn tag_problem(key: &str, value: &str) -> Option<(String, Option<&'static str>)>
 }
 
 /// The `tools` block; without one, a warning.
-pub(super) fn tools(cx: &mut Cx, file: &Table<'_>) -> BTreeMap<Tool, String> {
+pub(super) fn tools(cx: &mut Cx, file: &Table<'_>, head: Range<usize>) -> BTreeMap<Tool, String> {
     let mut tools = BTreeMap::new();
     let Some(table) = cx.block(file, "tools") else {
         cx.problems.push(
             Problem::warning("no `tools` block: the versions of Packer and Ansible are not in the key")
-                .help("pin them: `tools { packer = \"~> 1.15\"  ansible_core = \"~> 2.19.0\" }`, one attribute a line"),
+                .at(&cx.source, head, "")
+                .help("add a block `tools` with `packer = \"~> 1.15\"` and `ansible_core = \"~> 2.19.0\"`"),
         );
         return tools;
     };
@@ -229,7 +231,7 @@ pub(super) fn one_of(cx: &mut Cx, name: &str, found: &At<Value>, allowed: &[&str
         && !allowed.contains(&text.as_str())
     {
         let help =
-            crate::config::context::meant(text, allowed).unwrap_or_else(|| format!("it takes {}", crate::config::context::listed(allowed)));
+            crate::config::words::meant(text, allowed).unwrap_or_else(|| format!("it takes {}", crate::config::words::listed(allowed)));
         cx.error(found.span.clone(), format!("`{name}` does not take `{}`", text.escape_debug()), "", Some(help));
     }
 }
@@ -242,11 +244,12 @@ pub(super) fn secrets(cx: &mut Cx, tables: &[Table<'_>]) -> BTreeMap<Name, Secre
             let fits = found.value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
                 && found.value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
             if !fits {
-                // The text may be the secret itself, put here by mistake: it is not repeated.
+                // The text may be the secret itself, put here by mistake: a place without width is printed without its line.
+                let place = found.span.start..found.span.start;
                 cx.error(
-                    found.span,
+                    place,
                     "`env` takes the name of an environment variable",
-                    "not a name",
+                    "",
                     Some("the value itself must not stand in this file".to_owned()),
                 );
             }

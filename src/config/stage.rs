@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::config::context::{At, Cx, Table, reference_form};
+use crate::config::context::{At, Cx, Table};
 use crate::config::paths::{Places, Wanted};
 use crate::config::pipeline::{Builder, DryRunSettings, ParentRef, Recipe, Stage};
 use crate::config::schema;
 use crate::config::scope::Allow;
 use crate::config::settings::{builder, duration, known_value, one_of, tags_of};
 use crate::config::source::architecture;
+use crate::config::words::reference_form;
 use crate::model::name::Name;
 use crate::model::node::Architecture;
 use crate::model::problem::Problem;
@@ -107,6 +108,7 @@ fn recipe(cx: &mut Cx, table: &Table<'_>, places: &Places) -> Option<Recipe> {
             );
             None
         }
+        (false, false) if table.misspells("playbook") || table.misspells("template") => None,
         (false, false) => {
             cx.error(
                 table.head.clone(),
@@ -220,7 +222,7 @@ fn files(cx: &mut Cx, table: &Table<'_>, places: &Places, name: &str, what: &'st
 fn values(cx: &mut Cx, table: &Table<'_>, name: &str) -> BTreeMap<String, Value> {
     let Some(found) = cx.value(table, name, Allow::Secrets) else { return BTreeMap::new() };
     let Value::Map(map) = found.value else {
-        let seen = crate::config::context::value_text(&found.value);
+        let seen = crate::config::words::value_text(&found.value);
         cx.error(found.span, format!("`{name}` takes a map, here is {seen}"), "", Some(format!("`{name} = {{ key = value }}`")));
         return BTreeMap::new();
     };
@@ -281,11 +283,8 @@ fn image(cx: &mut Cx, table: &Table<'_>) -> BTreeMap<String, Value> {
     if let Some(block) = cx.block(table, "image") {
         for (name, _, _) in block.attributes() {
             if let Some(found) = known_value(cx, &block, name) {
-                match name {
-                    "boot_mode" => one_of(cx, name, &found, &["legacy-bios", "uefi", "uefi-preferred"]),
-                    "imds_support" => one_of(cx, name, &found, &["v2.0"]),
-                    "volume_type" => one_of(cx, name, &found, &["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"]),
-                    _ => {}
+                if name == "imds_support" {
+                    one_of(cx, name, &found, &["v2.0"]);
                 }
                 image.insert(name.to_owned(), found.value);
             }

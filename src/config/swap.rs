@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::context::{At, Cx, Table, reference_form};
+use crate::config::context::{At, Cx, Table};
 use crate::config::paths::{Places, Wanted};
 use crate::config::pipeline::{Kind, Swap};
 use crate::config::schema;
 use crate::config::scope::Allow;
 use crate::config::settings::{duration, known_value, one_of};
+use crate::config::words::reference_form;
 use crate::model::name::Name;
 use crate::model::problem::Problem;
 use crate::model::value::Value;
@@ -100,8 +101,8 @@ fn swap(cx: &mut Cx, table: &Table<'_>, places: &Places) -> Option<Swap> {
         for (key, At { span, .. }) in cx.string_map(&block, "variables") {
             let known = ["ami_id", "min_size", "max_size", "elb_name"];
             if !known.contains(&key.as_str()) {
-                let help = crate::config::context::meant(&key, &known)
-                    .unwrap_or_else(|| format!("there are {}", crate::config::context::listed(&known)));
+                let help = crate::config::words::meant(&key, &known)
+                    .unwrap_or_else(|| format!("there are {}", crate::config::words::listed(&known)));
                 cx.error(span, format!("there is no variable `{key}` of a colour"), "", Some(help));
             }
         }

@@ -3,14 +3,15 @@
 //! Invariant: after [`resolve`] every declared variable has a value or a problem, and nothing that was given is ignored in silence.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::context::{Cx, Table, meant, value_text};
+use crate::config::context::{Cx, Table};
 use crate::config::scope::Allow;
+use crate::config::words::{meant, value_text};
 use crate::model::problem::{Problem, SourceText};
 use crate::model::value::Value;
-use crate::syntax::eval::{self, Path, Scope, Unknown};
+use crate::syntax::eval::{self, Scope, Unknown};
 use crate::syntax::hcl;
 
 /// Prefix of environment variables that set variables.
@@ -27,7 +28,7 @@ pub(super) struct Given<'r> {
 /// References mean nothing in a file of values.
 struct NoScope;
 impl Scope for NoScope {
-    fn reference(&self, path: &Path) -> Result<Value, Unknown> {
+    fn reference(&self, path: &eval::Path) -> Result<Value, Unknown> {
         Err(Unknown::new(path.span.clone(), format!("`{}` is a reference; values here are literal", path.texts().join(".")))
             .help("a string is written with quotes"))
     }
@@ -80,8 +81,8 @@ pub(super) fn resolve(cx: &mut Cx, tables: &[Table<'_>], given: &Given<'_>) {
     cx.names.variables = values;
 }
 
-fn from_file(cx: &mut Cx, path: &PathBuf, values: &mut BTreeMap<String, Option<Value>>) {
-    let read = crate::config::load::read(path, path.clone()).and_then(|source| hcl::parse(&source).map(|body| (source, body)));
+fn from_file(cx: &mut Cx, path: &Path, values: &mut BTreeMap<String, Option<Value>>) {
+    let read = crate::config::load::read(path, path.to_path_buf()).and_then(|source| hcl::parse(&source).map(|body| (source, body)));
     let (source, body) = match read {
         Ok(read) => read,
         Err(problem) => {

@@ -1,6 +1,6 @@
 //! What a build made and how it is recognised: [`Image`] (an AMI as EC2 tells it), [`tags`] (the names of our tags).
 //!
-//! Invariant: an `Image` is what DescribeImages said at one moment, never what we hope for; whether it is a hit is decided by
+//! Invariant: an `Image` is what `DescribeImages` said at one moment, never what we hope for; whether it is a hit is decided by
 //! `plan::hit` alone.
 
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ pub enum ImageState {
     Other(String),
 }
 
-/// An AMI in one region, as DescribeImages told it.
+/// An AMI in one region, as `DescribeImages` told it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Image {
     /// `ami-…`

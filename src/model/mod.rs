@@ -1,7 +1,7 @@
 //! The words of the domain as types: names, keys, values, artifacts, problems.
 //!
 //! Owns no policy and does no I/O; every other room may import it and it imports none. Invariant: a value of one of these
-//! types is always well formed (a [`Name`] is safe in a tag, a path and an AMI name; a [`Digest`] is 32 bytes).
+//! types is always well formed (a [`Name`](name::Name) is safe in a tag, a path and an AMI name; a [`Digest`](digest::Digest) is 32 bytes).
 
 pub mod artifact;
 pub mod constraint;

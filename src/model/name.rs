@@ -42,7 +42,7 @@ impl Name {
         if length > MAX_LEN {
             return Err(NameError::TooLong(length));
         }
-        let malformed = || NameError::Malformed(text.escape_default().to_string());
+        let malformed = || NameError::Malformed(text.escape_debug().to_string());
         if !text.starts_with(|c: char| c.is_ascii_lowercase()) {
             return Err(malformed());
         }

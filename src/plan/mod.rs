@@ -15,6 +15,7 @@ mod key_tests;
 pub mod keyed;
 pub mod known;
 pub mod manifest;
+pub mod pins;
 #[expect(clippy::module_inception, reason = "the room is named after what it makes")]
 pub mod plan;
 pub mod planner;

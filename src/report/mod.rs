@@ -2,4 +2,78 @@
 //!
 //! Must not decide anything, and must not open files. Invariant: without colour, no control code leaves this room.
 
+mod board;
+pub mod choose;
+mod feed;
+mod github;
+pub mod images_text;
+mod json;
+mod lines;
+mod plain;
+pub mod plan_text;
 pub mod problems;
+pub mod style;
+mod summary;
+mod terminal;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use crate::event::{Event, Stamped};
+use crate::report::choose::ReporterKind;
+use crate::report::feed::Feed;
+
+/// Takes a run's events in their order and shows them.
+pub trait Reporter {
+    /// One event. Never blocks on whoever reads.
+    fn event(&mut self, event: &Stamped);
+    /// No more events: shows what is left, as long as somebody reads.
+    fn finish(self: Box<Self>);
+}
+
+/// How a run is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// By [`choose::choose`].
+    pub kind: ReporterKind,
+    /// By [`choose::colour`].
+    pub colour: bool,
+    /// Columns, where it is no terminal that is asked itself.
+    pub width: usize,
+    /// The tools' output too.
+    pub verbose: bool,
+}
+
+/// A reporter on stdout, which it owns until it is finished.
+pub fn open(style: Style) -> Box<dyn Reporter> {
+    let Style { kind, colour, width, verbose } = style;
+    let feed = match kind {
+        ReporterKind::Terminal => Feed::start(terminal::Terminal::new(terminal::Stdout::new(), colour)),
+        ReporterKind::Plain => Feed::start(plain::Plain::new(io::stdout(), colour, width)),
+        ReporterKind::Github => Feed::start(github::Github::new(io::stdout(), colour, width)),
+        ReporterKind::Json => Feed::start(json::Json(io::stdout())),
+    };
+    // Programs get everything; people see the last lines of what failed, and the log has the rest.
+    Box::new(OnStdout { feed, output: verbose || kind == ReporterKind::Json })
+}
+
+struct OnStdout {
+    feed: Feed,
+    output: bool,
+}
+
+impl Reporter for OnStdout {
+    fn event(&mut self, event: &Stamped) {
+        if self.output || !matches!(event.event, Event::LinesReceived { .. }) {
+            self.feed.send(event);
+        }
+    }
+
+    fn finish(self: Box<Self>) {
+        self.feed.end();
+    }
+}

@@ -33,7 +33,7 @@ fn group(problem: &Problem) -> Group<'_> {
     let mut group = level.primary_title(problem.summary.as_str()).elements(std::iter::empty::<Origin<'_>>());
     for place in &problem.places {
         let path = place.source.path.to_string_lossy();
-        // Nothing to underline: a file that was not read, or a problem of the whole file.
+        // Nothing to underline: a file that was not read, a problem of the whole file, or a line that may hold a secret.
         if place.span.is_empty() && (place.source.text.is_empty() || place.label.is_empty()) {
             let (line, column) = place.source.line_column(place.span.start);
             group = group.element(Origin::path(path).line(line).char_column(column));
@@ -41,7 +41,7 @@ fn group(problem: &Problem) -> Group<'_> {
         }
         let kind = if std::ptr::eq(place, &raw const problem.places[0]) { AnnotationKind::Primary } else { AnnotationKind::Context };
         let (text, line, span) = excerpt(place);
-        let annotation = kind.span(span);
+        let annotation = kind.span(shortened(text, span));
         let annotation = if place.label.is_empty() { annotation } else { annotation.label(place.label.as_str()) };
         group = group.element(Snippet::source(text).line_start(line).path(path).annotation(annotation));
     }
@@ -61,6 +61,15 @@ fn excerpt(place: &Place) -> (&str, usize, std::ops::Range<usize>) {
     let line_end = text[end..].find('\n').map_or(text.len(), |at| end + at);
     let (line, _) = place.source.line_column(start);
     (&text[line_start..line_end], line, start - line_start..end - line_start)
+}
+
+/// The renderer cuts long lines around what is underlined, so that has to be short itself.
+fn shortened(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
+    const LONGEST: usize = 60;
+    if span.len() <= LONGEST || text[span.clone()].contains('\n') {
+        return span;
+    }
+    span.start..boundary(text, span.start + LONGEST)
 }
 
 fn boundary(text: &str, at: usize) -> usize {
@@ -116,7 +125,7 @@ fn diagnostic(problem: &Problem) -> serde_json::Value {
     });
     if let Some((first, more)) = problem.places.split_first() {
         diagnostic["range"] = range(first);
-        diagnostic["snippet"] = snippet(first);
+        diagnostic["snippet"] = if first.span.is_empty() { serde_json::Value::Null } else { snippet(first) };
         if !more.is_empty() {
             diagnostic["related"] = more.iter().map(|place| json!({ "message": place.label, "range": range(place) })).collect();
         }

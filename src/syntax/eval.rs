@@ -188,7 +188,7 @@ fn all(items: impl Iterator<Item = Reduced>) -> Result<Vec<Value>, Vec<Unknown>>
 
 fn reduce_object(object: &Object, scope: &dyn Scope) -> Reduced {
     let (mut map, mut unknowns) = (BTreeMap::new(), Vec::new());
-    for (key, value) in object.iter() {
+    for (key, value) in object {
         let name = match object_key(key, scope) {
             Ok(name) => Some(name),
             Err(unknown) => {
@@ -223,9 +223,8 @@ pub fn key_span(key: &ObjectKey) -> Range<usize> {
 /// When it is no literal string, number or bool.
 pub fn object_key(key: &ObjectKey, scope: &dyn Scope) -> Result<String, Vec<Unknown>> {
     match key {
-        ObjectKey::Ident(name) => Ok(name.as_str().to_owned()),
         // HCL: a bare word is a key and not a reference; a reference needs parentheses.
-        ObjectKey::Expression(Expression::Variable(name)) => Ok(name.as_str().to_owned()),
+        ObjectKey::Ident(name) | ObjectKey::Expression(Expression::Variable(name)) => Ok(name.as_str().to_owned()),
         ObjectKey::Expression(expr) => {
             text_of(&reduce(expr, scope)?).ok_or_else(|| vec![Unknown::new(span_of(expr), "key is not a string")])
         }
@@ -378,7 +377,6 @@ mod tests {
             "1 + 2",
             "\"a${var.list}\"",
             "artifact.name == \"x\"",
-            "1e999",
         ] {
             assert!(eval(text).is_err(), "{text}");
         }

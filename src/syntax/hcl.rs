@@ -47,12 +47,11 @@ pub fn decode(path: PathBuf, bytes: &[u8]) -> Result<Arc<SourceText>, Problem> {
         return Err(not_text(path, bytes, at, what));
     }
     let text = String::from_utf8_lossy(bytes).into_owned();
-    let bom = text.starts_with('\u{feff}');
     let source = Arc::new(SourceText { path, text });
-    if bom {
+    if source.text.starts_with('\u{feff}') {
         return Err(Problem::error("file starts with a byte order mark")
             .at(&source, 0..'\u{feff}'.len_utf8(), "these three bytes")
-            .help("save it as UTF-8 without BOM: `sed -i '1s/^\\xEF\\xBB\\xBF//' FILE`"));
+            .help(format!("save it as UTF-8 without one: `sed -i '1s/^\\xEF\\xBB\\xBF//' {}`", source.path.display())));
     }
     Ok(source)
 }
@@ -72,7 +71,7 @@ fn not_text(path: PathBuf, bytes: &[u8], at: usize, what: &str) -> Problem {
 
 /// The first line that ends in CR LF, for files in which that is not wanted.
 pub fn first_crlf(source: &Arc<SourceText>) -> Option<Range<usize>> {
-    memchr::memmem::find(source.text.as_bytes(), b"\r\n").map(|at| at..at + 2)
+    memchr::memmem::find(source.text.as_bytes(), b"\r\n").map(|at| at..at + 1)
 }
 
 /// Text → tree.
@@ -104,7 +103,8 @@ fn syntax_problem(source: &Arc<SourceText>, error: &hcl_edit::parser::Error) -> 
     if error.message().contains("redefined object key") {
         return Problem::error(format!("key `{}` is set twice", &text[at..end])).at(source, at..end, "second time");
     }
-    Problem::error(format!("not HCL: {}", error.message())).at(source, at..end, "")
+    let problem = Problem::error(format!("not HCL: {}", error.message())).at(source, at..end, "");
+    if text[at..end].starts_with(':') { problem.help("HCL sets a value with `=` and opens a block with `{`") } else { problem }
 }
 
 /// A string as HCL writes it, quotes included.

@@ -58,7 +58,10 @@ impl Scanner<'_> {
         while self.at < self.bytes.len() {
             let step = match self.stack.last().copied() {
                 Some(Frame::Quote(open)) => self.quoted(open),
-                Some(Frame::Heredoc(_, from, to)) => self.heredoc(from..to),
+                Some(Frame::Heredoc(_, from, to)) => {
+                    self.heredoc(from..to);
+                    Ok(())
+                }
                 Some(Frame::Bracket(..) | Frame::Interpolation(_)) | None => self.code(),
             };
             if let Err(finding) = step {
@@ -223,20 +226,19 @@ impl Scanner<'_> {
         }
     }
 
-    fn heredoc(&mut self, delimiter: Range<usize>) -> Result<(), Finding> {
+    fn heredoc(&mut self, delimiter: Range<usize>) {
         let at_line_start = self.at == 0 || self.bytes[self.at - 1] == b'\n';
         if at_line_start {
             let end = memchr::memchr(b'\n', self.rest()).map_or(self.bytes.len(), |end| self.at + end);
             if self.bytes[self.at..end].trim_ascii() == &self.bytes[delimiter] {
                 self.stack.pop();
                 self.at = end;
-                return Ok(());
+                return;
             }
         }
         if !self.marker() {
             self.at += 1;
         }
-        Ok(())
     }
 }
 

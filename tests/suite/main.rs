@@ -1,1 +1,7 @@
-//! Tests.
+//! Tests that need no cloud: one binary, one module a subject.
+
+mod bad_pipeline;
+mod bad_references;
+mod pipeline_files;
+mod pipeline_mutated;
+mod pipeline_tree;

@@ -1,0 +1,172 @@
+//! `ovenbird inputs STAGE`: the files in the key, each with why it is in.
+//!
+//! Reads only the disk. Invariant: lists exactly the trees that the manifest digests.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use crate::cli::args::{Common, InputsArgs};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::output::Output;
+use crate::cli::project::Project;
+use crate::cli::world::World;
+use crate::plan::inputs::{Entry, StageInputs, Tree, Why};
+
+/// Lists, or answers `--why`.
+///
+/// # Errors
+/// No such stage, or the path is no input (exit 65).
+pub fn run(args: &InputsArgs, common: &Common, world: &World, output: Output) -> Result<Exit, Failure> {
+    let project = Project::read(common, world, output, false)?;
+    let name = project.stage_named(&args.stage)?;
+    let inputs = project.inputs.get(&name).expect("every stage's inputs were read");
+    if let Some(path) = &args.why {
+        return why(path, inputs, args, world, &project, output);
+    }
+    if args.json {
+        output.json(&as_json(inputs))?;
+    } else {
+        output.data(&as_text(inputs))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// `ansible/roles/nginx` + `tasks/main.yml`; a file is a tree of one entry, named "".
+fn full(tree: &str, entry: &str) -> String {
+    if entry.is_empty() { tree.to_owned() } else { format!("{tree}/{entry}") }
+}
+
+fn chain(why: &[Why]) -> String {
+    let parts: Vec<String> = why
+        .iter()
+        .map(|w| match &w.via {
+            Some(via) => format!("{} via {via}", w.what),
+            None => w.what.clone(),
+        })
+        .collect();
+    parts.join(" · ")
+}
+
+fn files(tree: &Tree) -> usize {
+    tree.values().filter(|e| matches!(e, Entry::File { .. } | Entry::Link { .. })).count()
+}
+
+fn as_text(inputs: &StageInputs) -> String {
+    let mut text = String::new();
+    let mut line = |args: std::fmt::Arguments<'_>| {
+        text.write_fmt(args).expect("writing to a String cannot fail");
+        text.push('\n');
+    };
+    for (trees, title) in [(&inputs.trees, None), (&inputs.verify_trees, Some("of the verification alone"))] {
+        if trees.is_empty() {
+            continue;
+        }
+        if let Some(title) = title {
+            line(format_args!("\n{title}:"));
+        }
+        for (name, tree) in trees {
+            let why = inputs.why.get(name).map(|w| chain(w)).unwrap_or_default();
+            line(format_args!("{name}  ({why})"));
+            for (entry, what) in tree.iter().filter(|(entry, _)| !entry.is_empty()) {
+                line(format_args!("    {entry}{}", mark(what)));
+            }
+            if let Some(what) = tree.get("").filter(|e| !matches!(e, Entry::File { .. })) {
+                line(format_args!("    {}", mark(what).trim_start()));
+            }
+        }
+    }
+    if !inputs.environment.is_empty() {
+        line(format_args!("\nenvironment: {}", inputs.environment.keys().cloned().collect::<Vec<_>>().join(", ")));
+    }
+    line(format_args!("\nansible.cfg: {}", inputs.ansible_config.as_deref().unwrap_or("none in force")));
+    for place in &inputs.imprecise {
+        line(format_args!("imprecise: {} taken whole, {} ({})", place.taken, place.because, place.place));
+    }
+    for note in &inputs.notes {
+        line(format_args!("note: {note}"));
+    }
+    let ignored: Vec<String> = inputs.ignored.iter().filter(|(_, n)| **n > 0).map(|(p, n)| format!("{p} ({n})")).collect();
+    if !ignored.is_empty() {
+        line(format_args!("left out: {}", ignored.join(", ")));
+    }
+    let total: usize = inputs.trees.values().map(files).sum();
+    line(format_args!("{total} files in {} places", inputs.trees.len()));
+    text
+}
+
+fn mark(entry: &Entry) -> String {
+    match entry {
+        Entry::File { executable: true, .. } => "  (executable)".to_owned(),
+        Entry::File { .. } => String::new(),
+        Entry::Link { target, .. } => format!("  → {target}"),
+        Entry::EmptyFolder => "  (empty folder)".to_owned(),
+        Entry::Absent => "  (absent; counts when it appears)".to_owned(),
+    }
+}
+
+fn as_json(inputs: &StageInputs) -> serde_json::Value {
+    json!({
+        "trees": inputs.trees,
+        "verify_trees": inputs.verify_trees,
+        "why": inputs.why,
+        "environment": inputs.environment.keys().collect::<Vec<_>>(),
+        "ansible_config": inputs.ansible_config,
+        "imprecise": inputs.imprecise,
+        "ignored": inputs.ignored,
+        "notes": inputs.notes,
+    })
+}
+
+fn why(path: &str, inputs: &StageInputs, args: &InputsArgs, world: &World, project: &Project, output: Output) -> Result<Exit, Failure> {
+    let root = &project.pipeline().root;
+    let wanted = [Some(path.trim_start_matches("./").to_owned()), relative(&world.absolute(std::path::Path::new(path)), root)];
+    let mut found = Vec::new();
+    for (trees, verification) in [(&inputs.trees, false), (&inputs.verify_trees, true)] {
+        for (name, tree) in trees {
+            for (entry, what) in tree {
+                if wanted.iter().flatten().any(|w| *w == full(name, entry)) {
+                    let why = inputs.why.get(name).cloned().unwrap_or_default();
+                    found.push((full(name, entry), name.clone(), verification, what.clone(), why));
+                }
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err(Failure::data(format!("`{path}` is no input of stage `{}`", args.stage))
+            .help("if something reads it, add it to the stage's `inputs`; `ovenbird inputs` lists what is in"));
+    }
+    if args.json {
+        let rows: Vec<_> = found
+            .iter()
+            .map(|(path, tree, verification, entry, why)| json!({ "path": path, "tree": tree, "verification": verification, "entry": entry, "why": why }))
+            .collect();
+        output.json(&rows)?;
+        return Ok(Exit::Done);
+    }
+    let mut text = String::new();
+    for (path, tree, verification, entry, why) in found {
+        let of = if verification { "the verification of " } else { "" };
+        writeln!(text, "{path}{}\n  in {of}`{}` as a part of {tree}", mark(&entry), args.stage).expect("writing to a String cannot fail");
+        for step in why {
+            let via = step.via.map(|v| format!(" ({v})")).unwrap_or_default();
+            writeln!(text, "  because of {}{via}", step.what).expect("writing to a String cannot fail");
+        }
+    }
+    output.data(&text)?;
+    Ok(Exit::Done)
+}
+
+fn relative(path: &std::path::Path, root: &std::path::Path) -> Option<String> {
+    let mut clean = std::path::PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                clean.pop();
+            }
+            std::path::Component::CurDir => {}
+            other => clean.push(other),
+        }
+    }
+    Some(clean.strip_prefix(root).ok()?.to_str()?.to_owned())
+}

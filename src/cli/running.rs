@@ -1,0 +1,158 @@
+//! A run from lock to exit code: what `build` and `dry-run` share.
+//!
+//! Wires the driver to lock, run folder, reporter and signals. Invariant: the lock is taken before the plan is made, so two runs
+//! never decide on the same state; signals are heard from before the lock on, so a waiting run can be stopped.
+
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+
+use crate::cli::args::{Progress, RunningArgs};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::output::Output;
+use crate::cli::signals;
+use crate::cli::world::World;
+use crate::disk::lock::{Holder, LockError, RunLock};
+use crate::disk::run_folder::{self, RunFolder};
+use crate::event::{Event, Stamped, StepId};
+use crate::model::artifact::Leftover;
+use crate::model::node::RunId;
+use crate::plan::plan::Plan;
+use crate::ports::Launch;
+use crate::report::choose::{self, ReporterKind, Surroundings};
+use crate::report::{self, Style};
+use crate::run::driver::{self, Results, Settings};
+use crate::run::journal::Journal;
+
+/// A run that holds the lock.
+pub struct Begun {
+    /// Which.
+    pub run: RunId,
+    /// `build` or `dry-run`.
+    pub command: &'static str,
+    /// Its folder.
+    pub folder: RunFolder,
+    dot: PathBuf,
+    signals: mpsc::UnboundedReceiver<String>,
+    lock: RunLock,
+}
+
+/// Takes the lock and makes the run's folder.
+///
+/// # Errors
+/// Another run holds the lock and `--no-wait` was given (75); a signal came while waiting; the folder cannot be made.
+pub async fn begin(dir: &std::path::Path, command: &'static str, args: &RunningArgs, world: &World, output: Output) -> Result<Begun, Failure> {
+    let dot = dir.join(".ovenbird");
+    let run = world.new_run();
+    let me = Holder { pid: std::process::id(), run: run.to_string(), command: command.to_owned() };
+    let mut signals = signals::listen()?;
+    let taken = if args.no_wait {
+        RunLock::acquire(&dot, &me)
+    } else {
+        let tell = |holder: Option<&Holder>| {
+            let who = holder.map_or_else(|| "another run".to_owned(), ToString::to_string);
+            output.say(&format!("waiting for {who}\n"));
+        };
+        tokio::select! {
+            biased;
+            signal = signals.recv() => {
+                let terminated = signal.as_deref() != Some("SIGINT");
+                return Err(Failure::Said(Exit::Interrupted { terminated }));
+            }
+            taken = RunLock::wait(&dot, &me, tell) => taken,
+        }
+    };
+    let lock = taken.map_err(|e| match &e {
+        LockError::Held(_) => Failure::new(Exit::Held, format!("the lock of this checkout is {e}")).help("leave out `--no-wait` to wait for it"),
+        LockError::Io { .. } => Failure::chain(Exit::Failed, &e),
+    })?;
+    let folder = RunFolder::create(&dot, &run).map_err(|e| Failure::chain(Exit::Failed, &e))?;
+    Ok(Begun { run, command, folder, dot, signals, lock })
+}
+
+/// How many steps at once where nobody says: dry runs share this machine's cores, AMIs mostly wait for EC2.
+fn jobs(args: &RunningArgs, plan: &Plan) -> usize {
+    args.jobs.map_or_else(|| plan.nodes.len().clamp(1, 16), usize::from)
+}
+
+/// Carries the plan out; `after` is called when no step runs any more and may say more facts (emits).
+///
+/// # Errors
+/// What `after` gives; everything that steps did is reported before.
+pub async fn carry_out(
+    mut begun: Begun,
+    plan: &Plan,
+    launch: &dyn Launch,
+    args: &RunningArgs,
+    world: &World,
+    output: Output,
+    after: impl FnOnce(&Results, &mut Journal<'_>) -> Result<(), Failure>,
+) -> Result<Exit, Failure> {
+    let around = Surroundings { stdout_tty: world.stdout_tty, environment: &world.environment };
+    let asked = match args.progress {
+        Progress::Auto => None,
+        Progress::Terminal => Some(ReporterKind::Terminal),
+        Progress::Plain => Some(ReporterKind::Plain),
+        Progress::Github => Some(ReporterKind::Github),
+    };
+    let kind = choose::choose(args.json, asked, around);
+    let colour = choose::colour(kind, around) && (output.colour || kind == ReporterKind::Github);
+    let mut reporter = report::open(Style { kind, colour, width: output.width, verbose: args.verbose });
+    let plan_json = serde_json::to_vec_pretty(plan).map_err(|e| Failure::chain(Exit::Failed, &e))?;
+    begun.folder.write_plan(&plan_json).map_err(|e| Failure::chain(Exit::Failed, &e))?;
+    let mut record = begun.folder.record()?;
+    let mut unwritten = None;
+
+    let last = run_folder::last_seconds(&begun.dot);
+    let seconds = |step: &StepId| last.get(&(step.kind.as_str().to_owned(), step.node.clone())).copied();
+    let folder = begun.folder.clone();
+    let log = |step: &StepId| folder.log(&step.to_string()).display().to_string();
+    let settings = Settings { jobs: jobs(args, plan), keep_going: args.keep_going, seconds: &seconds, log: &log };
+
+    let (results, left, ended) = {
+        let mut sink = |event: &Stamped| {
+            // Lines are in the step's own log; the record keeps facts.
+            if !matches!(event.event, Event::LinesReceived { .. }) {
+                let written = serde_json::to_string(event).map_err(std::io::Error::from).and_then(|json| record.append(&json));
+                if let (Err(error), None) = (written, &unwritten) {
+                    unwritten = Some(error);
+                }
+            }
+            reporter.event(event);
+        };
+        let mut journal = Journal::new(&mut sink);
+        let counts = plan.counts();
+        journal.say(Event::RunStarted {
+            run: begun.run.clone(),
+            command: begun.command.to_owned(),
+            pipeline: plan.pipeline.clone(),
+            to_build: counts.build,
+            to_dry_run: counts.dry_run,
+            to_reuse: counts.reuse,
+            folder: begun.folder.path().display().to_string(),
+        });
+        let results = driver::drive(plan, &settings, launch, &mut begun.signals, &mut journal).await;
+        let ended = if results.interrupted.is_some() { Ok(()) } else { after(&results, &mut journal) };
+        let left = results.finished(&mut journal);
+        (results, left, ended)
+    };
+    reporter.finish();
+    if let Err(error) = begun.folder.clear_temp() {
+        output.warn(&format!("temporary files below `{}` cannot be removed: {error}", begun.folder.path().display()));
+    }
+    if let Some(error) = unwritten {
+        output.warn(&format!("the record of this run is not complete: {error}"));
+    }
+    drop(begun.lock);
+    ended?;
+    Ok(exit(&results, &left))
+}
+
+fn exit(results: &Results, left: &[Leftover]) -> Exit {
+    match (&results.interrupted, left.is_empty(), results.failures.is_empty()) {
+        (_, false, _) => Exit::Left,
+        (Some(signal), true, _) => Exit::Interrupted { terminated: signal != "SIGINT" },
+        (None, true, false) => Exit::Failed,
+        (None, true, true) => Exit::Done,
+    }
+}
