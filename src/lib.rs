@@ -53,6 +53,7 @@
 
 pub mod aws;
 pub mod config;
+pub mod disk;
 pub mod event;
 pub mod model;
 pub mod plan;
