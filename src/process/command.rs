@@ -72,6 +72,13 @@ pub fn quoted(text: &str) -> String {
     if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
+/// Where a program is, by the folders of a `PATH`.
+pub fn find(program: &str, path: &str) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let runs = |file: &PathBuf| file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    path.split(':').filter(|folder| !folder.is_empty()).map(|folder| PathBuf::from(folder).join(program)).find(runs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,14 @@
 //! Decides nothing that a plan has decided, and prints nothing. Invariant: everything that happens leaves as one event, in one
 //! order, by the driver.
 
+mod build;
 pub mod driver;
+pub mod dry_run;
+pub mod fill;
 pub mod journal;
+pub mod keep;
 pub mod queue;
+mod reconcile;
+pub mod scratch;
+pub mod step;
+mod watch;

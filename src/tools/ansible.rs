@@ -84,7 +84,8 @@ pub fn second_pass_script(real: &Path, second_report: Option<&Path>, skip_tags: 
     if let Some(report) = second_report {
         let report = crate::process::command::quoted(&report.display().to_string());
         script += "echo 'ovenbird: second pass, nothing may change now'\n";
-        script += &format!("OVENBIRD_REPORT={report} exec {real} \"$@\"{skip} --skip-tags {NOT_IDEMPOTENT_TAGS}\n");
+        let second = format!("OVENBIRD_REPORT={report} exec {real} \"$@\"{skip} --skip-tags {NOT_IDEMPOTENT_TAGS}\n");
+        script.push_str(&second);
     }
     script
 }

@@ -35,6 +35,9 @@ pub struct Docker<'a> {
     pub env: &'a BTreeMap<String, String>,
 }
 
+/// Version of the engine, its layout of control groups and its architecture: `20.10.24 1 x86_64`.
+pub const INFO: &str = "{{.ServerVersion}} {{.CgroupVersion}} {{.Architecture}}";
+
 /// How control groups are laid out on the Docker host; decides how systemd can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cgroup {
@@ -103,9 +106,9 @@ impl Docker<'_> {
         CommandLine::new("docker", self.root).envs(self.env).args(args)
     }
 
-    /// Version of the engine and its layout of control groups, in one line: `20.10.24 1 x86_64`.
-    pub fn info(&self) -> CommandLine {
-        self.line(["info", "--format", "{{.ServerVersion}} {{.CgroupVersion}} {{.Architecture}}"])
+    /// What the engine says about itself, in the format [`INFO`].
+    pub fn info(&self, format: &str) -> CommandLine {
+        self.line(["info", "--format", format])
     }
 
     /// Id of an image, `sha256:…`; fails when it is not there.
@@ -156,6 +159,17 @@ impl Docker<'_> {
         line
     }
 
+    /// State of a container (`running`, `exited` …); fails when there is none.
+    pub fn container_state(&self, id: &str) -> CommandLine {
+        self.line(["container", "inspect", "--format", "{{.State.Status}}", "--", id])
+    }
+
+    /// A label of a container; empty when it has none.
+    pub fn container_label(&self, id: &str, name: &str) -> CommandLine {
+        let format = format!("{{{{index .Config.Labels {}}}}}", serde_json::Value::from(name));
+        self.line(["container", "inspect", "--format", &format, "--", id])
+    }
+
     /// A command in a container as root, without a terminal.
     pub fn exec(&self, container: &str, script: &str) -> CommandLine {
         self.line(["exec", "-u", "root", container, "/bin/sh", "-c", script])
@@ -166,10 +180,10 @@ impl Docker<'_> {
         self.line(["exec", "-it", container, "/bin/sh", "-c", "command -v bash >/dev/null && exec bash -l || exec sh"])
     }
 
-    /// Adds labels to an image that somebody else's template committed: a container of it is made, committed and removed.
-    pub fn create(&self, image: &str, run: &str) -> CommandLine {
-        let run = format!("--label={}={run}", label::RUN);
-        self.line(["create", &run, "--entrypoint=", "--", image, "/bin/true"])
+    /// Makes a container that is never started, to be committed with labels: somebody else's template commits without.
+    pub fn create(&self, image: &str, labels: &BTreeMap<String, String>) -> CommandLine {
+        let labels = labels.iter().map(|(name, value)| format!("--label={name}={value}"));
+        self.line(["create"]).args(labels).args(["--entrypoint=", "--", image, "/bin/true"])
     }
 
     /// Commits a container with labels under `name`; prints the image's id.

@@ -3,7 +3,7 @@
 //! A log is a hint, never a proof: `DescribeImages` confirms what was made, and nothing is removed because a log names it alone.
 //! Invariant: memory is bounded whatever the log's size; a line is read up to 4 KiB.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -25,8 +25,8 @@ pub struct Named {
     pub sources: BTreeSet<String>,
     /// Everything that looks like something a build makes: `i-…`, `ami-…`, `snap-…`, `vol-…`, `sg-…`, `packer_…`.
     pub ids: BTreeSet<String>,
-    /// Containers that Packer started.
-    pub containers: BTreeSet<String>,
+    /// Builder → container that Packer started for it. Only the first that is named: later lines may be a playbook's.
+    pub containers: BTreeMap<String, String>,
     /// Was an AMI begun? Then an interrupted `CreateImage` may go on by itself.
     pub image_begun: bool,
 }
@@ -76,11 +76,14 @@ impl Reader {
         if let Some((_, id)) = line.split_once("Found Image ID: ") {
             self.named.sources.insert(id.trim().to_owned());
         }
-        if let Some((_, id)) = line.split_once(": Image ID: sha256:") {
-            self.named.docker_image = Some(format!("sha256:{}", id.trim()));
+        for before in [": Image ID: sha256:", ": Imported Docker image: sha256:"] {
+            if let Some((_, id)) = line.split_once(before) {
+                let id: String = id.chars().take_while(char::is_ascii_hexdigit).collect();
+                self.named.docker_image = Some(format!("sha256:{id}"));
+            }
         }
-        if let Some((_, id)) = line.split_once(": Container ID: ") {
-            self.named.containers.insert(id.trim().to_owned());
+        if let Some((builder, id)) = line.split_once(": Container ID: ") {
+            self.named.containers.entry(builder.trim().to_owned()).or_insert_with(|| id.trim().to_owned());
         }
         if line.contains(": Creating AMI ") || line.contains(": Creating unencrypted AMI ") || line.contains(": AMI: ami-") {
             self.named.image_begun = true;
@@ -142,7 +145,7 @@ us-west-2: ami-0cccccccccccccccc
              container\n    docker.image: Image ID: sha256:ffee\n",
         );
         assert_eq!(named.docker_image.as_deref(), Some("sha256:ffee"));
-        assert_eq!(named.containers.iter().collect::<Vec<_>>(), ["0a1b2c"]);
+        assert_eq!(named.containers.values().collect::<Vec<_>>(), ["0a1b2c"]);
         assert!(!named.image_begun);
     }
 

@@ -1,0 +1,299 @@
+//! [`Steps`]: one step from start to finish. The real [`Launch`].
+//!
+//! Owns what every kind of step shares: log, private folder, the end of its output. What a dry run, a build and a retag do stands
+//! in `dry_run.rs`, `keep.rs`, `build.rs`. Invariant: when the outcome is given back nothing of the step runs any more, its
+//! private folder is gone, and what it left elsewhere has been reported.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use tokio::sync::{oneshot, watch};
+
+use crate::config::pipeline::{Pipeline, Stage};
+use crate::event::{Event, Failure, Outcome, StepId, StepKind};
+use crate::model::artifact::{Leftover, LeftoverKind};
+use crate::model::digest::{DryRunKey, StageKey};
+use crate::model::name::Name;
+use crate::model::node::{NodeId, RunId};
+use crate::model::verdict::Verdict;
+use crate::plan::plan::{Action, Plan, PlannedNode};
+use crate::ports::{Catalog, CatalogError, Facts, Launch, Ready, Stop};
+use crate::process::command::CommandLine;
+use crate::process::spawn::{self, SpawnError};
+use crate::process::tail;
+use crate::run::reconcile::{DOCKER_TIME, OUTPUT_LIMIT};
+use crate::run::scratch::{self, Scratch};
+use crate::run::watch::{Watch, follow_log};
+use crate::tools::ansible::{self, Configured};
+use crate::tools::ansible_report::Pass;
+use crate::tools::docker::{self, Cgroup, Docker, parse_info};
+use crate::tools::git::Head;
+
+/// What a step asks of the one who knows the checkout and the state.
+#[async_trait(?Send)]
+pub trait Ledger {
+    /// Reads the inputs of a node again and gives its keys now.
+    async fn rekey(&self, node: &NodeId) -> Result<(Option<StageKey>, Option<DryRunKey>), String>;
+    /// Keeps a verdict that passed.
+    async fn remember(&self, verdict: &Verdict) -> Result<(), String>;
+    /// An image was sealed; its manifest is kept.
+    async fn sealed(&self, node: &NodeId, key: &StageKey) -> Result<(), String>;
+}
+
+/// What steps need to know; all of it was decided before the first one starts.
+pub struct Steps<'a> {
+    /// The pipeline.
+    pub pipeline: &'a Pipeline,
+    /// What is done.
+    pub plan: &'a Plan,
+    /// This run.
+    pub run: &'a RunId,
+    /// `.ovenbird/runs/<id>`, absolute.
+    pub folder: &'a Path,
+    /// Complete environment of a stage's children, by the allow-list.
+    pub environment: &'a BTreeMap<Name, BTreeMap<String, String>>,
+    /// What the user configured about Ansible's plugins, by stage.
+    pub configured: &'a BTreeMap<Name, Configured>,
+    /// Variables that the stage's own template declares, by stage; a foreign template has no entry.
+    pub declared: &'a BTreeMap<Name, BTreeSet<String>>,
+    /// Values of secrets.
+    pub secrets: &'a BTreeMap<Name, String>,
+    /// EC2; `None` in a command that never calls AWS.
+    pub catalog: Option<&'a dyn Catalog>,
+    /// Another EC2 than Amazon's.
+    pub ec2_endpoint: Option<String>,
+    /// Keys and verdicts.
+    pub ledger: &'a dyn Ledger,
+    /// What is checked out.
+    pub head: Option<Head>,
+    /// `--keep`: containers stay, and the next dry run converges in them.
+    pub keep: bool,
+    /// Layout of control groups, asked for once.
+    pub engine: Engine,
+}
+
+/// What the Docker engine said about itself, asked for at most once a run.
+#[derive(Debug, Default)]
+pub struct Engine(OnceCell<(Cgroup, String)>);
+
+/// One step while it runs.
+pub(super) struct Current<'a> {
+    pub(super) steps: &'a Steps<'a>,
+    pub(super) watch: Watch<'a>,
+    pub(super) scratch: &'a Scratch,
+    pub(super) planned: &'a PlannedNode,
+    pub(super) stage: &'a Stage,
+    pub(super) ready: Ready,
+}
+
+#[async_trait(?Send)]
+impl Launch for Steps<'_> {
+    async fn launch(&self, step: StepId, ready: Ready, facts: Facts, halted: watch::Receiver<Stop>) -> Outcome {
+        let log = scratch::log_path(self.folder, &step);
+        let scratch = match scratch::open_log(&log).and_then(|_| Scratch::create(self.folder, &step)) {
+            Ok(scratch) => scratch,
+            Err(error) => {
+                return Outcome::Failed(plain("ovenbird", format!("run folder `{}` cannot be written: {error}", self.folder.display())));
+            }
+        };
+        let (done, ended) = oneshot::channel::<()>();
+        let root = self.pipeline.root.display().to_string();
+        let watch = Watch { step: &step, facts: &facts, log: &log, root: &root, stop: halted };
+        let body = async {
+            let outcome = self.carry_out(&watch, &scratch, ready).await;
+            drop(done);
+            outcome
+        };
+        let ended = async { ended.await.unwrap_or(()) };
+        let (outcome, ()) = tokio::join!(body, follow_log(&step, &facts, &log, ended));
+        let path = scratch.tmp();
+        if let Err(error) = scratch.remove() {
+            let id = path.parent().unwrap_or(&path).display().to_string();
+            watch.say(Event::Warned { message: format!("{step}: `{id}` could not be removed: {error}") });
+            let remove_with = format!("rm -r {}", crate::process::command::quoted(&id));
+            let left = vec![Leftover { kind: LeftoverKind::File, id, region: "local".to_owned(), remove_with }];
+            watch.say(Event::Reconciled { step: step.clone(), removed: Vec::new(), left });
+        }
+        outcome
+    }
+}
+
+impl Steps<'_> {
+    async fn carry_out(&self, watch: &Watch<'_>, scratch: &Scratch, ready: Ready) -> Outcome {
+        let node = &watch.step.node;
+        let planned = self.plan.nodes.iter().find(|planned| planned.node == *node).expect("only steps of the plan are launched");
+        let stage = self.pipeline.stage(&node.stage).expect("the plan is of this pipeline");
+        let current = Current { steps: self, watch: watch.clone(), scratch, planned, stage, ready };
+        let outcome = match watch.step.kind {
+            StepKind::DryRun if self.keep => current.kept_dry_run().await,
+            StepKind::DryRun => current.dry_run().await,
+            StepKind::Build => current.build().await,
+            StepKind::Retag => current.retag().await,
+        };
+        outcome.unwrap_or_else(|stopped| match stopped {
+            Halt::Cancelled => Outcome::Cancelled,
+            Halt::Failed(failure) => Outcome::Failed(*failure),
+        })
+    }
+}
+
+/// Why a step does not go on.
+#[derive(Debug)]
+pub(super) enum Halt {
+    Cancelled,
+    Failed(Box<Failure>),
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(Box::new(failure))
+    }
+}
+
+impl From<CatalogError> for Halt {
+    fn from(error: CatalogError) -> Self {
+        let message = match &error.changed {
+            Some(changed) => format!("{changed}; {error}"),
+            None => error.to_string(),
+        };
+        plain("ec2", message).into()
+    }
+}
+
+/// A failure without log or task.
+pub(super) fn plain(tool: &str, message: String) -> Failure {
+    Failure { message, tool: tool.to_owned(), task: None, last_lines: Vec::new(), log: None, help: None }
+}
+
+impl Current<'_> {
+    /// A failure of a tool: with the task that failed, the log's last lines and where it is.
+    pub(super) fn failed(&self, tool: &str, message: String, pass: Option<&Pass>) -> Halt {
+        let failed = pass.and_then(|pass| pass.failed.as_ref());
+        Failure {
+            message,
+            tool: tool.to_owned(),
+            task: failed.map(|(place, _)| place.to_string()),
+            last_lines: tail::last_lines(self.watch.log, 15),
+            log: Some(self.watch.log.display().to_string()),
+            help: None,
+        }
+        .into()
+    }
+
+    pub(super) fn not_started(error: &SpawnError) -> Halt {
+        let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+        let mut failure = plain("ovenbird", format!("{error}{cause}"));
+        failure.help = matches!(error, SpawnError::Start { .. }).then(|| "`ovenbird doctor` says which tools are missing".to_owned());
+        failure.into()
+    }
+
+    pub(super) fn unwritable(&self, error: &std::io::Error) -> Halt {
+        plain("ovenbird", format!("a file of the run in `{}` cannot be written: {error}", self.steps.folder.display())).into()
+    }
+
+    pub(super) fn check_stop(&self) -> Result<(), Halt> {
+        if self.watch.stopped() { Err(Halt::Cancelled) } else { Ok(()) }
+    }
+
+    /// The environment of this stage's children, with TMPDIR and our Ansible plugins.
+    pub(super) fn environment(&self, report: &Path) -> Result<BTreeMap<String, String>, Halt> {
+        let plugins = self.plugins()?;
+        let none = Configured::default();
+        let configured = self.steps.configured.get(&self.stage.name).unwrap_or(&none);
+        let mut env = self.base_environment();
+        env.extend(ansible::environment(&plugins, report, configured));
+        env.insert("TMPDIR".to_owned(), self.scratch.tmp().display().to_string());
+        Ok(env)
+    }
+
+    fn base_environment(&self) -> BTreeMap<String, String> {
+        self.steps.environment.get(&self.stage.name).cloned().unwrap_or_default()
+    }
+
+    fn plugins(&self) -> Result<PathBuf, Halt> {
+        let folder = self.scratch.path("plugins");
+        if !folder.exists() {
+            for (name, text) in ansible::PLUGINS {
+                self.scratch.write(&format!("plugins/{name}"), text).map_err(|error| self.unwritable(&error))?;
+            }
+        }
+        Ok(folder)
+    }
+
+    /// A short Docker command; its stdout.
+    pub(super) async fn docker(&self, command: impl FnOnce(&Docker<'_>) -> CommandLine) -> Result<String, Halt> {
+        let env = self.base_environment();
+        let line = command(&Docker { root: &self.steps.pipeline.root, env: &env });
+        let said = spawn::output(&line, DOCKER_TIME, OUTPUT_LIMIT).await.map_err(|error| Self::not_started(&error))?;
+        if said.exit.success() {
+            return Ok(said.stdout);
+        }
+        let mut failure = plain("docker", format!("`{line}` ended with {}", said.exit));
+        failure.last_lines = said.stderr.lines().rev().take(15).map(|l| tail::cleaned(l.as_bytes())).collect();
+        failure.last_lines.reverse();
+        Err(failure.into())
+    }
+
+    /// Removes the containers of this step, but those that are kept.
+    pub(super) async fn remove_containers(&self, named: impl IntoIterator<Item = String>, keep: &[String]) {
+        let env = self.base_environment();
+        let docker = Docker { root: &self.steps.pipeline.root, env: &env };
+        crate::run::reconcile::containers(&docker, &self.watch, self.steps.run, named, keep).await;
+    }
+
+    /// Layout of control groups and architecture of the Docker host.
+    pub(super) async fn engine(&self) -> Result<&(Cgroup, String), Halt> {
+        if let Some(known) = self.steps.engine.0.get() {
+            return Ok(known);
+        }
+        let said = self.docker(|docker| docker.info(docker::INFO)).await?;
+        let (_, cgroup, architecture) =
+            parse_info(&said).ok_or_else(|| plain("docker", format!("`docker info` said `{}`, which is not understood", said.trim())))?;
+        Ok(self.steps.engine.0.get_or_init(|| (cgroup, architecture)))
+    }
+
+    pub(super) fn vars_file(&self, filling: &crate::run::fill::Filling<'_>) -> Result<Option<PathBuf>, Halt> {
+        if self.stage.vars.is_empty() {
+            return Ok(None);
+        }
+        let values = filling.map(&self.stage.vars).map_err(|error| plain("ovenbird", format!("vars of `{}`: {error}", self.stage.name)))?;
+        let text = crate::run::fill::extra_vars(values);
+        self.scratch.write("ansible.vars.json", &text).map(Some).map_err(|error| self.unwritable(&error))
+    }
+
+    /// Writes an empty report, so that it can be followed from the start.
+    pub(super) fn report(&self, name: &str) -> Result<PathBuf, Halt> {
+        self.scratch.write(name, "").map_err(|error| self.unwritable(&error))
+    }
+
+    async fn retag(&self) -> Result<Outcome, Halt> {
+        let catalog = self.catalog()?;
+        let Action::Retag { image, set } = &self.planned.action else {
+            return Err(plain("ovenbird", "the plan holds no tags to set".to_owned()).into());
+        };
+        self.check_stop()?;
+        catalog.tag(image, set).await?;
+        Ok(Outcome::Succeeded { artifact: image.id.clone(), tasks: 0, changed: 0, notes: Vec::new() })
+    }
+
+    pub(super) fn catalog(&self) -> Result<&dyn Catalog, Halt> {
+        self.steps.catalog.ok_or_else(|| plain("ovenbird", "this command makes no call to AWS".to_owned()).into())
+    }
+}
+
+/// What a run of Ansible must have done, whatever its exit status: Packer makes an image of a playbook that matched no host.
+pub(super) fn judge(pass: &Pass, must_run: bool) -> Result<(), String> {
+    if !pass.no_hosts.is_empty() {
+        let plays = pass.no_hosts.join(", ");
+        return Err(format!("no host matched in play {plays}: the machine being built is in the groups that `groups` of the stage names"));
+    }
+    if pass.started > 0 && pass.ended < pass.started {
+        return Err("ansible-playbook did not come to its end".to_owned());
+    }
+    if pass.tasks == 0 && (must_run || pass.started > 0) {
+        return Err("no task was executed".to_owned());
+    }
+    Ok(())
+}
