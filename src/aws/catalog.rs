@@ -32,7 +32,7 @@ pub struct Patience {
 impl Default for Patience {
     /// A minute covers what was seen of the first (EC2 promises nothing; reports go up to five), an instance takes up to four to end.
     fn default() -> Self {
-        Self { not_found: Duration::from_secs(60), in_use: Duration::from_secs(300) }
+        Self { not_found: Duration::from_mins(1), in_use: Duration::from_mins(5) }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what is gone already counts as removed; an error says what was removed before it.
 
-use aws_sdk_ec2::types::InstanceStateName;
+use aws_sdk_ec2::types::{InstanceStateName, Reservation};
 
 use crate::aws::catalog::{Ec2Catalog, Waits};
 use crate::aws::convert::{filter, image};
@@ -11,6 +11,7 @@ use crate::model::artifact::{Leftover, LeftoverKind};
 use crate::ports::CatalogError;
 
 /// What is gone was to be removed anyway.
+#[expect(clippy::result_large_err, reason = "the port's error, passed through")]
 fn gone_is_fine(result: Result<(), CatalogError>) -> Result<(), CatalogError> {
     match result {
         Err(error) if is_not_found(&error) => Ok(()),
@@ -99,7 +100,7 @@ impl Ec2Catalog {
         loop {
             let answer = self.client.describe_instances().filters(filter("instance-id", [id])).send().await;
             let answer = answer.map_err(|e| failed("DescribeInstances", &self.region, &e))?;
-            let instance = answer.reservations().iter().flat_map(|r| r.instances()).find(|i| i.instance_id() == Some(id));
+            let instance = answer.reservations().iter().flat_map(Reservation::instances).find(|i| i.instance_id() == Some(id));
             let state = instance.and_then(|i| i.state()?.name());
             if matches!(state, None | Some(InstanceStateName::Terminated)) {
                 return Ok(());

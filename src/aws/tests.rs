@@ -30,8 +30,8 @@ fn refusal(code: &str, message: &str) -> String {
 }
 
 fn tag_set(tags: &[(&str, &str)]) -> String {
-    let items: String = tags.iter().map(|(k, v)| format!("<item><key>{k}</key><value>{v}</value></item>")).collect();
-    format!("<tagSet>{items}</tagSet>")
+    let items: Vec<_> = tags.iter().map(|(k, v)| format!("<item><key>{k}</key><value>{v}</value></item>")).collect();
+    format!("<tagSet>{}</tagSet>", items.concat())
 }
 
 fn image_item(id: &str, created: &str, state: &str, more: &[(&str, &str)]) -> String {

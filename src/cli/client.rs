@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ec2::config::ProvideCredentials as _;
 use aws_sdk_ec2::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
@@ -31,6 +31,8 @@ pub async fn settings(region: &str) -> SdkConfig {
     // Attempts are bounded by the operation's time, not by their number: throttling in a busy account lasts longer than three.
     let retries = RetryConfig::standard().with_max_attempts(12).with_max_backoff(Duration::from_secs(20));
     aws_config::defaults(BehaviorVersion::latest())
+        // Seen in CloudTrail's user agent.
+        .app_name(AppName::new("ovenbird").expect("letters only"))
         .region(Region::new(region.to_owned()))
         .timeout_config(timeouts)
         .retry_config(retries)

@@ -17,7 +17,7 @@ const LINES: usize = 10_000;
 /// How often a screen may draw.
 const TICK: Duration = Duration::from_millis(100);
 /// A reader that takes nothing for this long when all is over does not get the rest.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The same after a signal: somebody wants to be gone.
 const PATIENCE_INTERRUPTED: Duration = Duration::from_secs(2);
 

@@ -47,7 +47,11 @@ impl<W: Write> Github<W> {
             return;
         }
         match event {
-            Event::StepStarted { .. } => prefixed(event).iter().for_each(|line| say(&line.render(self.colour))),
+            Event::StepStarted { .. } => {
+                for line in prefixed(event) {
+                    say(&line.render(self.colour));
+                }
+            }
             Event::StepFinished { step, outcome, .. } => {
                 let (held, lost) = self.waiting.remove(step).unwrap_or_default();
                 if !held.is_empty() {
@@ -55,10 +59,14 @@ impl<W: Write> Github<W> {
                     if lost > 0 {
                         say(&format!("… {lost} lines before these are in the log only"));
                     }
-                    held.iter().for_each(|line| say(line));
+                    for line in &held {
+                        say(line);
+                    }
                     say("::endgroup::");
                 }
-                lines(event, Detail::Steps).iter().for_each(|line| say(&line.render(self.colour)));
+                for line in lines(event, Detail::Steps) {
+                    say(&line.render(self.colour));
+                }
                 if let Outcome::Failed(failure) = outcome {
                     say(&annotation(step, failure));
                 }

@@ -170,9 +170,10 @@ fn emit_line(emit: &PlannedEmit) -> Option<Text> {
         return None;
     }
     let names = emit.changes.join(", ");
-    Some(match emit.wanted {
-        true => Text::plain("Writes ").add(Tone::Strong, names).add(Tone::Plain, format!(" in {}.", emit.path)),
-        false => Text::new().add(Tone::Dim, format!("Leaves {names} in {} as it is: a partial build writes with `--emit`.", emit.path)),
+    Some(if emit.wanted {
+        Text::plain("Writes ").add(Tone::Strong, names).add(Tone::Plain, format!(" in {}.", emit.path))
+    } else {
+        Text::new().add(Tone::Dim, format!("Leaves {names} in {} as it is: a partial build writes with `--emit`.", emit.path))
     })
 }
 

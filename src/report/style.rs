@@ -3,6 +3,8 @@
 //! Invariant: a text holds no control character, whatever a tool wrote, so without colour none leaves this room; widths are those
 //! of a terminal (a Japanese character takes two columns).
 
+use std::fmt::Write as _;
+
 use anstyle::{AnsiColor, Style};
 
 /// What a piece of a line is.
@@ -104,7 +106,7 @@ impl Text {
         for (tone, piece) in &self.0 {
             if colour && *tone != Tone::Plain && !piece.is_empty() {
                 let style = tone.style();
-                out.push_str(&format!("{style}{piece}{style:#}"));
+                write!(out, "{style}{piece}{style:#}").expect("writing to a String cannot fail");
             } else {
                 out.push_str(piece);
             }

@@ -7,6 +7,7 @@ use super::testing::{Sink, failing_run, lines, stamped, step};
 use super::*;
 use crate::report::board::Board;
 use crate::report::terminal::{Surface, Terminal};
+use std::fmt::Write as _;
 
 #[test]
 fn plain_lines_begin_with_their_step() {
@@ -127,7 +128,7 @@ fn a_terminal_keeps_what_is_finished_and_shows_what_runs() {
         if event.seq == 15 {
             for width in [80, 140] {
                 let running: Vec<_> = board.running(61.0, width, 24).iter().map(|l| l.render(false)).collect();
-                seen += &format!("--- {width} columns\n{}\n", running.join("\n"));
+                writeln!(seen, "--- {width} columns\n{}", running.join("\n")).expect("memory");
             }
         }
     }

@@ -94,7 +94,7 @@ impl State {
                     .with_connect_timeout(Duration::from_secs(5))
                     .with_allow_http(true),
             )
-            .with_retry(RetryConfig { max_retries: 6, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() });
+            .with_retry(RetryConfig { max_retries: 6, retry_timeout: Duration::from_mins(1), ..RetryConfig::default() });
         if let Some(endpoint) = settings.endpoint {
             // Virtual-hosted buckets need a name server that knows them, which no local endpoint has.
             builder = builder.with_endpoint(endpoint.trim_end_matches('/')).with_virtual_hosted_style_request(false);

@@ -1,5 +1,7 @@
 //! Tests of the state in a folder. The bucket is tested against the local cloud.
 
+#![expect(clippy::disallowed_methods, reason = "damages files on purpose")]
+
 use std::collections::BTreeMap;
 
 use super::*;
