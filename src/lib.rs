@@ -55,6 +55,7 @@ pub mod aws;
 pub mod config;
 pub mod disk;
 pub mod event;
+pub mod inputs;
 pub mod model;
 pub mod plan;
 pub mod ports;

@@ -34,6 +34,12 @@ pub enum Entry {
     },
     /// A folder without entries.
     EmptyFolder,
+    /// Neither file, folder nor link, or one that cannot be read: `fifo`, `socket`, `device`, `unreadable`. It has no content that
+    /// a digest could stand for, so it is always reported as imprecise too.
+    Special {
+        /// Which.
+        what: String,
+    },
     /// Looked for and not there: the file that appears later changes the key.
     Absent,
 }

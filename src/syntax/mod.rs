@@ -7,3 +7,4 @@ pub mod eval;
 pub mod hcl;
 pub mod number;
 pub mod scan;
+pub mod yaml;

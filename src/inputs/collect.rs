@@ -1,0 +1,302 @@
+//! From a pipeline to [`StageInputs`] of every stage: follow each stage's playbook and template, then list and hash what was found,
+//! every file once.
+//!
+//! Invariant: two stages that share a file have the same digest of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::hash::{self, Content};
+use super::known::Known;
+use super::reach::{Reach, Scope};
+use super::walk::{self, Item, Listing, Part, Rules};
+use super::world::World;
+use super::{InputContext, environment, names};
+use crate::config::lock::Pins;
+use crate::config::pipeline::{Pipeline, Recipe, Stage, StateLocation};
+use crate::model::name::Name;
+use crate::model::problem::{Problem, Problems};
+use crate::plan::inputs::{Entry, Imprecise, StageInputs, Tree, Why};
+
+/// A tree that is to be listed: where, what it is called, which part, whose `ignore`.
+type Wanted = (PathBuf, String, Part, Vec<String>);
+
+/// What one stage found, before anything is hashed.
+struct Found {
+    name: Name,
+    rules: Rules,
+    image: Side,
+    verify: Side,
+    inputs: StageInputs,
+}
+
+/// Trees of the image, or of the verification.
+#[derive(Default)]
+struct Side {
+    trees: Vec<(PathBuf, Part, super::reach::Take)>,
+}
+
+pub(super) fn collect(pipeline: &Pipeline, _pins: &Pins, context: &InputContext) -> Result<BTreeMap<Name, StageInputs>, Problems> {
+    let mut problems = Problems::default();
+    let root = match std::fs::canonicalize(&pipeline.root) {
+        Ok(root) => root,
+        Err(error) => {
+            problems.push(Problem::error(format!("the root `{}` cannot be read: {}", pipeline.root.display(), hash::reason(&error))));
+            return Err(problems);
+        }
+    };
+    let world = World::new(root, pipeline, context);
+    let stages: Vec<&Stage> = pipeline.stages.iter().filter(|s| context.only.as_ref().is_none_or(|only| only.contains(&s.name))).collect();
+    let followed: Vec<Result<Found, Problems>> = stages.par_iter().map(|stage| follow(stage, &world)).collect();
+    let mut found = Vec::new();
+    for result in followed {
+        match result {
+            Ok(one) => found.push(one),
+            Err(more) => problems.0.extend(more.0.into_iter().filter(|p| !problems.0.contains(p)).collect::<Vec<_>>()),
+        }
+    }
+    if problems.has_errors() {
+        return Err(problems);
+    }
+
+    let mut wanted: BTreeMap<Wanted, usize> = BTreeMap::new();
+    for (at, stage) in found.iter().enumerate() {
+        for (path, part, take) in stage.image.trees.iter().chain(&stage.verify.trees) {
+            wanted.entry((path.clone(), take.label.clone(), part.clone(), stage.rules.patterns().to_vec())).or_insert(at);
+        }
+    }
+    let listings: BTreeMap<&Wanted, Listing> = wanted
+        .par_iter()
+        .map(|(key, at)| (key, walk::walk(&key.0, &key.1, &key.2, &found[*at].rules)))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .collect();
+    let files = listings.values().flat_map(|l| l.items.values()).filter_map(|item| match item {
+        Item::File(path) | Item::Link { content: Some(path), .. } => Some(path.clone()),
+        Item::Link { content: None, .. } | Item::EmptyFolder | Item::Absent | Item::Special(_) => None,
+    });
+    let contents = hash::contents(files.collect());
+
+    let mut inputs = BTreeMap::new();
+    for Found { name, rules, image, verify, inputs: mut stage } in found {
+        let patterns = rules.patterns().to_vec();
+        for (side, verifies) in [(image, false), (verify, true)] {
+            for (path, part, take) in side.trees {
+                let listing = &listings[&(path.clone(), take.label.clone(), part.clone(), patterns.clone())];
+                let tree = tree(listing, take.exact, &contents, &take.label, &mut stage);
+                if part != Part::Whole && tree.values().all(|e| *e == Entry::EmptyFolder) {
+                    continue;
+                }
+                let trees = if verifies { &mut stage.verify_trees } else { &mut stage.trees };
+                trees.entry(take.label.clone()).or_default().extend(tree);
+                if !verifies || !stage.why.contains_key(&take.label) {
+                    stage.why.insert(take.label, take.why);
+                }
+            }
+        }
+        stage.imprecise.sort();
+        stage.imprecise.dedup();
+        inputs.insert(name, stage);
+    }
+    Ok(inputs)
+}
+
+/// Follows one stage.
+fn follow(stage: &Stage, world: &World<'_>) -> Result<Found, Problems> {
+    let mut problems = Problems::default();
+    let pipeline = world.pipeline;
+    let bad_glob = |(pattern, why): (String, String)| {
+        Problem::error(format!("`{pattern}` of stage `{}` is not a glob: {why}", stage.name)).at(
+            &pipeline.source,
+            stage.span.clone(),
+            "in this stage",
+        )
+    };
+    let rules = match Rules::new(&world.root, &stage.ignore, never(world)) {
+        Ok(rules) => rules,
+        Err(wrong) => {
+            problems.push(bad_glob(wrong));
+            return Err(problems);
+        }
+    };
+    let mut reach = Reach::new(world);
+    let file = names::join(&world.root, &pipeline.file.to_string_lossy());
+    let line = pipeline.source.line_column(stage.span.start).0;
+    let scope = Scope { playbook_dir: world.root.clone(), role: None, file, why: Vec::new() };
+    settings(stage, &mut reach, &scope);
+    for requirements in &stage.galaxy {
+        let path = world.root.join(requirements);
+        reach.requirements(&path, &scope);
+    }
+    match &stage.recipe {
+        Recipe::Playbook { playbook, template } => {
+            let playbook = world.root.join(playbook);
+            reach.playbook(&playbook, vec![Why { what: "playbook".to_owned(), via: None }]);
+            let in_playbook = Scope { playbook_dir: playbook.parent().map(Path::to_owned).unwrap_or_default(), ..scope.clone() };
+            reach.arguments(&stage.ansible_arguments, &in_playbook);
+            reach.default_template(&world.root.join(template), &playbook);
+        }
+        Recipe::Template { template, packer_vars, var_files, .. } => {
+            reach.arguments(&stage.ansible_arguments, &scope);
+            let var_files: Vec<PathBuf> = var_files.iter().map(|f| world.root.join(f)).collect();
+            reach.foreign_template(&world.root.join(template), &var_files, packer_vars);
+        }
+    }
+    for pattern in &stage.inputs {
+        if let Err(wrong) = globbed(pattern, &mut reach, &rules, &scope, line) {
+            problems.push(bad_glob(wrong));
+        }
+    }
+    reach.settle();
+
+    let mut verify = Side::default();
+    let mut inputs = StageInputs::default();
+    if let Some(playbook) = &stage.verify {
+        let mut second = Reach::new(world);
+        settings(stage, &mut second, &scope);
+        second.galaxy_roles.clone_from(&reach.galaxy_roles);
+        second.playbook(&world.root.join(playbook), vec![Why { what: "verify playbook".to_owned(), via: None }]);
+        second.settle();
+        verify.trees = second.without_contained(&rules);
+        inputs.imprecise.extend(second.imprecise.into_iter().map(|i| Imprecise { because: format!("verify: {}", i.because), ..i }));
+        inputs.notes.append(&mut second.notes);
+        problems.0.append(&mut second.problems);
+        // One environment for all children of the stage.
+        reach.environment.append(&mut second.environment);
+    }
+    problems.0.append(&mut reach.problems);
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    let image = Side { trees: reach.without_contained(&rules) };
+    inputs.ansible_config = world.config.file.as_ref().map(|(_, label)| label.clone());
+    inputs.environment = environment::child_environment(&world.context.environment, &reach.environment, None, Path::new("/")).keyed;
+    inputs.imprecise.extend(reach.imprecise);
+    inputs.notes.append(&mut reach.notes);
+    Ok(Found { name: stage.name.clone(), rules, image, verify, inputs })
+}
+
+/// What the pipeline file and ansible.cfg say, for the image and for its verification.
+fn settings(stage: &Stage, reach: &mut Reach<'_>, scope: &Scope) {
+    let config = reach.world.config.clone();
+    if let Some((path, label)) = config.file {
+        reach.take_as(&path, Part::Whole, label, vec![Why { what: "ansible.cfg in force".to_owned(), via: None }]);
+    }
+    for path in config.absent {
+        reach.take(&path, vec![Why { what: "place of an ansible.cfg".to_owned(), via: None }]);
+    }
+    for (name, value) in &stage.vars {
+        reach.variables.assign(name, Known::of_value(value));
+    }
+    // What Packer adds on the command line.
+    for name in ["packer_http_addr", "packer_http_ip", "packer_http_port"] {
+        reach.variables.assign(name, Known::Open("is Packer's".to_owned()));
+    }
+    debug_assert!(scope.role.is_none());
+}
+
+/// Files that are no inputs wherever they lie: what ovenbird writes itself, and passwords.
+fn never(world: &World<'_>) -> BTreeMap<PathBuf, &'static str> {
+    let (pipeline, root) = (world.pipeline, &world.root);
+    let mut never = BTreeMap::new();
+    // Config's paths may come through a link to the root; names in it are compared below the canonical one.
+    let mut add = |path: &Path, what| {
+        let inside = path.strip_prefix(&pipeline.root).map_or_else(|_| path.to_owned(), |rest| root.join(rest));
+        never.insert(names::normal(&inside), what);
+    };
+    add(&pipeline.file, "the pipeline file");
+    add(&pipeline.dir.join("ovenbird.lock"), "the lock file");
+    add(&pipeline.file.with_extension("lock"), "the lock file");
+    if let StateLocation::Folder(folder) = &pipeline.state {
+        add(folder, "the state");
+    }
+    for emit in &pipeline.emits {
+        add(&root.join(&emit.path), "targets of emit");
+    }
+    for swap in &pipeline.swaps {
+        add(&root.join(&swap.directory).join(&swap.tfvars), "targets of swap");
+    }
+    for password in &world.config.password_files {
+        add(password, "vault password files");
+    }
+    never
+}
+
+/// A stage's `inputs` glob: a path as it is, `folder/**` as the folder, anything else file by file.
+fn globbed(pattern: &str, reach: &mut Reach<'_>, rules: &Rules, scope: &Scope, line: usize) -> Result<(), (String, String)> {
+    let root = reach.world.root.clone();
+    let trimmed = pattern.trim_start_matches("./").trim_end_matches('/');
+    let why = reach.because(scope, format!("inputs `{pattern}`"), line);
+    let special = |text: &str| text.contains(['*', '?', '[', '{']);
+    let whole = trimmed.strip_suffix("/**").or_else(|| trimmed.strip_suffix("/**/*")).unwrap_or(trimmed);
+    let glob = walk::glob(pattern)?.compile_matcher();
+    if !special(whole) {
+        reach.take(&names::join(&root, whole), why);
+        return Ok(());
+    }
+    let literal: PathBuf = trimmed.split('/').take_while(|part| !special(part)).collect();
+    let base = root.join(&literal);
+    let label = reach.world.label(&base, "");
+    let mut matched = false;
+    for name in walk::walk(&base, &label, &Part::Whole, rules).items.into_keys() {
+        let full = if label == "." { name.clone() } else { format!("{label}/{name}") };
+        if !name.is_empty() && glob.is_match(&full) {
+            matched = true;
+            reach.take(&base.join(&name), why.clone());
+        }
+    }
+    if !matched {
+        reach.notes.insert(format!("`{pattern}` in `inputs` matches nothing"));
+    }
+    Ok(())
+}
+
+/// A listing with what its files hold.
+fn tree(listing: &Listing, exact: bool, contents: &BTreeMap<PathBuf, Content>, label: &str, stage: &mut StageInputs) -> Tree {
+    for (pattern, count) in &listing.ignored {
+        *stage.ignored.entry(pattern.clone()).or_default() += count;
+    }
+    let full = |name: &str| match (label, name) {
+        (label, "") => label.to_owned(),
+        (".", name) => name.to_owned(),
+        (label, name) => format!("{label}/{name}"),
+    };
+    for name in &listing.leaving {
+        stage.notes.insert(format!("`{}` is a link that leaves the root", full(name)));
+    }
+    let mut odd: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut tree = Tree::new();
+    for (name, item) in &listing.items {
+        let read = |path: &Path| contents.get(path).cloned().unwrap_or(Content::Gone);
+        let mut special = |what: String| {
+            odd.insert((full(name), what.clone()));
+            Entry::Special { what: what.split(':').next().unwrap_or(&what).to_owned() }
+        };
+        let entry = match item {
+            Item::File(path) => match read(path) {
+                Content::File { digest, mode } => Entry::File { digest, executable: mode & 0o111 != 0, mode: exact.then_some(mode) },
+                Content::Gone => Entry::Absent,
+                Content::Special(what) => special(what),
+            },
+            Item::Link { target, content: Some(path) } => match read(path) {
+                Content::File { digest, mode } => {
+                    Entry::Link { target: target.clone(), content: Some(digest), executable: mode & 0o111 != 0 }
+                }
+                Content::Gone => Entry::Link { target: target.clone(), content: None, executable: false },
+                Content::Special(what) => special(what),
+            },
+            Item::Link { target, content: None } => Entry::Link { target: target.clone(), content: None, executable: false },
+            Item::EmptyFolder => Entry::EmptyFolder,
+            Item::Absent => Entry::Absent,
+            Item::Special(what) => special(what.clone()),
+        };
+        tree.insert(name.clone(), entry);
+    }
+    for (place, what) in odd {
+        let because = format!("{what}: its content cannot be in the key");
+        stage.imprecise.push(Imprecise { taken: place.clone(), because, place });
+    }
+    tree
+}

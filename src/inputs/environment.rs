@@ -1,0 +1,194 @@
+//! The one allow-list: which variables of the caller's environment a child gets, and which of them are in the key.
+//!
+//! Pure. Invariant: what changes an image and comes from the environment is in [`ChildEnvironment::keyed`]; everything that is not
+//! named here is dropped, so a developer's shell cannot change an image unseen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::InputContext;
+use super::ansible_cfg::AnsibleConfig;
+use crate::config::pipeline::Pipeline;
+use crate::plan::inputs::StageInputs;
+
+/// Needed to run at all, and to reach Docker, AWS and the network; no playbook should look at them, and one that does
+/// (`lookup('env', 'HOME')`) has the name in its key.
+const PASSED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "PACKER_PLUGIN_PATH",
+    "PACKER_CONFIG",
+    "PACKER_CONFIG_DIR",
+    "PACKER_CACHE_DIR",
+    "PACKER_GITHUB_API_TOKEN",
+];
+const PASSED_PREFIXES: &[&str] = &["AWS_", "DOCKER_"];
+const KEYED_PREFIXES: &[&str] = &["ANSIBLE_", "PKR_VAR_"];
+
+/// Ansible's settings that hold or lead to a password: a child needs them, a key must not hold them.
+const SECRET_WORDS: &[&str] = &["PASSWORD", "_PASS", "VAULT_IDENTITY", "TOKEN", "PRIVATE_KEY"];
+
+/// Ansible's settings of how it shows and logs, which no image can see.
+const DISPLAY: &[&str] = &[
+    "ANSIBLE_FORCE_COLOR",
+    "ANSIBLE_NOCOLOR",
+    "ANSIBLE_NOCOWS",
+    "ANSIBLE_LOG_PATH",
+    "ANSIBLE_DISPLAY_ARGS_TO_STDOUT",
+    "ANSIBLE_VERBOSITY",
+];
+
+/// What a child's environment is made of, and nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChildEnvironment {
+    /// From the caller, with its value in the key.
+    pub keyed: BTreeMap<String, String>,
+    /// From the caller, needed to run; not in the key.
+    pub passed: BTreeMap<String, String>,
+    /// Always set by ovenbird; wins over the others.
+    pub always: BTreeMap<String, String>,
+}
+
+impl ChildEnvironment {
+    /// All of it, as a child gets it.
+    pub fn all(&self) -> BTreeMap<String, String> {
+        let mut all = self.passed.clone();
+        all.extend(self.keyed.clone());
+        all.extend(self.always.clone());
+        all
+    }
+}
+
+/// What of `all` is needed to run a tool that makes no image (`docker`, `git`, `terraform`).
+pub fn passed(all: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let passes = |name: &str| PASSED.contains(&name) || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    all.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Sorts `all` by the allow-list. `read` are names that a look-up of a playbook or template reads: they are keyed whatever they are.
+pub fn child_environment(
+    all: &BTreeMap<String, String>,
+    read: &BTreeSet<String>,
+    ansible_config: Option<&Path>,
+    ansible_home: &Path,
+) -> ChildEnvironment {
+    let always = always(ansible_config, ansible_home);
+    let mut environment = ChildEnvironment { always, passed: passed(all), ..ChildEnvironment::default() };
+    for (name, value) in all {
+        if environment.always.contains_key(name) {
+            continue;
+        }
+        let prefixed = KEYED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let secret = name.starts_with("ANSIBLE_") && SECRET_WORDS.iter().any(|word| name.contains(word));
+        if read.contains(name) || prefixed && !secret && !DISPLAY.contains(&name.as_str()) {
+            environment.keyed.insert(name.clone(), value.clone());
+            environment.passed.remove(name);
+        } else if secret || DISPLAY.contains(&name.as_str()) {
+            environment.passed.insert(name.clone(), value.clone());
+        }
+    }
+    environment
+}
+
+/// Set in every child, so that neither the shell nor the machine's defaults decide.
+fn always(ansible_config: Option<&Path>, ansible_home: &Path) -> BTreeMap<String, String> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    BTreeMap::from([
+        ("ANSIBLE_CONFIG".to_owned(), text(ansible_config.unwrap_or(Path::new("/dev/null")))),
+        ("ANSIBLE_HOME".to_owned(), text(ansible_home)),
+        ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
+        ("PYTHONUNBUFFERED".to_owned(), "1".to_owned()),
+        ("LANG".to_owned(), "C.UTF-8".to_owned()),
+        ("LC_ALL".to_owned(), "C.UTF-8".to_owned()),
+        ("TZ".to_owned(), "UTC".to_owned()),
+        ("CHECKPOINT_DISABLE".to_owned(), "1".to_owned()),
+        ("PACKER_NO_COLOR".to_owned(), "1".to_owned()),
+    ])
+}
+
+/// The environment of a stage's children: what its inputs say is keyed, exactly.
+pub fn for_stage(pipeline: &Pipeline, context: &InputContext, inputs: &StageInputs) -> ChildEnvironment {
+    let read: BTreeSet<String> = inputs.environment.keys().cloned().collect();
+    let config = ansible_config(pipeline, context);
+    child_environment(&context.environment, &read, config.as_deref(), &ansible_home(pipeline))
+}
+
+/// The ansible.cfg that is in force, absolute.
+pub fn ansible_config(pipeline: &Pipeline, context: &InputContext) -> Option<PathBuf> {
+    let root = std::fs::canonicalize(&pipeline.root).unwrap_or_else(|_| pipeline.root.clone());
+    AnsibleConfig::in_force(&root, context).file.map(|(path, _)| path)
+}
+
+/// Folders that roles and collections are searched in by configuration; galaxy's folders of a stage go before them.
+pub fn search_paths(pipeline: &Pipeline, context: &InputContext) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let root = std::fs::canonicalize(&pipeline.root).unwrap_or_else(|_| pipeline.root.clone());
+    let config = AnsibleConfig::in_force(&root, context);
+    (config.roles_path, config.collections_path)
+}
+
+/// ANSIBLE_HOME of every child: inside `.ovenbird/`, so nothing of the user's home takes part.
+pub fn ansible_home(pipeline: &Pipeline) -> PathBuf {
+    pipeline.dir.join(".ovenbird/ansible")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)], read: &[&str]) -> ChildEnvironment {
+        let all = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let read = read.iter().map(|n| (*n).to_owned()).collect();
+        child_environment(&all, &read, None, Path::new("/r/.ovenbird/ansible"))
+    }
+
+    #[test]
+    fn what_is_not_on_the_list_is_dropped() {
+        let all = of(&[("PYTHONPATH", "x"), ("LD_PRELOAD", "x"), ("MY_VERSION", "1"), ("PATH", "/bin")], &[]).all();
+        assert_eq!(all.get("PATH").map(String::as_str), Some("/bin"));
+        assert!(["PYTHONPATH", "LD_PRELOAD", "MY_VERSION"].iter().all(|name| !all.contains_key(*name)));
+    }
+
+    #[test]
+    fn ansibles_packers_and_looked_up_variables_are_keyed_and_nothing_else_is() {
+        let found = of(
+            &[("ANSIBLE_GATHERING", "smart"), ("PKR_VAR_x", "1"), ("MY_VERSION", "1"), ("HOME", "/h"), ("AWS_REGION", "r")],
+            &["MY_VERSION"],
+        );
+        assert_eq!(found.keyed.keys().collect::<Vec<_>>(), ["ANSIBLE_GATHERING", "MY_VERSION", "PKR_VAR_x"]);
+        assert_eq!(found.passed.keys().collect::<Vec<_>>(), ["AWS_REGION", "HOME"]);
+        assert!(of(&[("HOME", "/h")], &["HOME"]).keyed.contains_key("HOME"));
+    }
+
+    #[test]
+    fn what_ovenbird_sets_wins_over_the_shell() {
+        let found = of(&[("ANSIBLE_CONFIG", "/mine.cfg"), ("TZ", "Asia/Tokyo"), ("PYTHONDONTWRITEBYTECODE", "")], &["TZ"]);
+        assert!(found.keyed.is_empty());
+        assert_eq!(found.all()["ANSIBLE_CONFIG"], "/dev/null");
+        assert_eq!((found.all()["TZ"].as_str(), found.all()["PYTHONDONTWRITEBYTECODE"].as_str()), ("UTC", "1"));
+    }
+
+    #[test]
+    fn passwords_reach_the_child_and_never_the_key() {
+        let found = of(&[("ANSIBLE_VAULT_PASSWORD_FILE", "/run/pw"), ("ANSIBLE_BECOME_PASS", "s3cret")], &[]);
+        assert!(found.keyed.is_empty());
+        assert_eq!(found.passed.len(), 2);
+    }
+}

@@ -1,0 +1,236 @@
+//! As much of Jinja as names of files need: the pieces of a templated text, the look-ups in it, what a template includes.
+//!
+//! Text in, pieces out; evaluates nothing. Invariant: what is not understood comes out as an expression that nobody can resolve,
+//! never as literal text.
+
+/// Literal text and `{{ … }}` in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    Literal(String),
+    Expression(String),
+}
+
+/// Has the text anything for Jinja to do.
+pub(super) fn templated(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
+}
+
+/// The pieces of a text; `None`: it has statements (`{% … %}`) or an end is missing.
+pub(super) fn pieces(text: &str) -> Option<Vec<Piece>> {
+    if text.contains("{%") || text.contains("{#") {
+        return None;
+    }
+    let (mut pieces, mut rest) = (Vec::new(), text);
+    while let Some((before, after)) = rest.split_once("{{") {
+        if !before.is_empty() {
+            pieces.push(Piece::Literal(before.to_owned()));
+        }
+        let end = end_of(after, "}}")?;
+        pieces.push(Piece::Expression(after[..end].trim_matches('-').trim().to_owned()));
+        rest = &after[end + 2..];
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Literal(rest.to_owned()));
+    }
+    Some(pieces)
+}
+
+/// Offset of `close` outside of quotes.
+fn end_of(text: &str, close: &str) -> Option<usize> {
+    let mut quote = None;
+    for (at, c) in text.char_indices() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if text[at..].starts_with(close) => return Some(at),
+            None if c == '\'' || c == '"' => quote = Some(c),
+            None => {}
+        }
+    }
+    None
+}
+
+/// Splits at `separator` where it stands outside of quotes and brackets.
+pub(super) fn split<'t>(text: &'t str, separator: &str) -> Vec<&'t str> {
+    let (mut parts, mut start, mut depth, mut quote) = (Vec::new(), 0, 0_usize, None);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
+            (None, _) if depth == 0 && at >= start && text[at..].starts_with(separator) => {
+                parts.push(&text[start..at]);
+                start = at + separator.len();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+/// The text between quotes, when that is all there is and nothing in it is escaped.
+pub(super) fn quoted(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    let inner = text.get(1..)?.strip_suffix(quote)?;
+    (!inner.contains([quote, '\\'])).then_some(inner)
+}
+
+/// `lookup('file', 'a', x)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Call {
+    /// Name of the plugin without `ansible.builtin.`; `None`: not a literal.
+    pub(super) plugin: Option<String>,
+    /// Its arguments as they stand there, keyword ones included.
+    pub(super) arguments: Vec<String>,
+    /// 0-based line in the text.
+    pub(super) line: usize,
+}
+
+/// Every `lookup(…)`, `query(…)` and `q(…)` in a text.
+pub(super) fn calls(text: &str) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for name in ["lookup", "query", "q"] {
+        for (at, _) in text.match_indices(name) {
+            let before = text[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '.')) {
+                continue;
+            }
+            let after = text[at + name.len()..].trim_start();
+            let Some(after) = after.strip_prefix('(') else { continue };
+            let Some(inside) = balanced(after) else { continue };
+            let mut arguments = split(inside, ",").into_iter().map(|a| a.trim().to_owned());
+            let plugin = arguments.next().and_then(|first| quoted(&first).map(short));
+            let arguments = arguments.filter(|a| !a.is_empty()).collect();
+            calls.push(Call { plugin, arguments, line: text[..at].matches('\n').count() });
+        }
+    }
+    calls
+}
+
+/// A plugin or module without the prefix that means the same as none.
+pub(super) fn short(name: &str) -> String {
+    let name = name.trim();
+    let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy."));
+    short.unwrap_or(name).to_owned()
+}
+
+/// The text up to the `)` that ends it.
+fn balanced(text: &str) -> Option<&str> {
+    let (mut depth, mut quote) = (0_usize, None);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(') => depth += 1,
+            (None, ')') if depth == 0 => return Some(&text[..at]),
+            (None, ')') => depth -= 1,
+            (None, _) => {}
+        }
+    }
+    None
+}
+
+/// What `include`, `import`, `extends` and `from` statements of a template name, with the 0-based line: a literal, or the
+/// expression that it is not.
+pub(super) fn included(text: &str) -> Vec<(Result<String, String>, usize)> {
+    let mut names = Vec::new();
+    for (at, _) in text.match_indices("{%") {
+        let line = text[..at].matches('\n').count();
+        let statement = text[at + 2..].trim_start_matches(['-', '+']).trim_start();
+        let Some((word, rest)) = statement.split_once(char::is_whitespace) else { continue };
+        if !matches!(word, "include" | "import" | "extends" | "from") {
+            continue;
+        }
+        let rest = rest.split("%}").next().unwrap_or(rest);
+        let expression = [" import ", " as ", " ignore ", " with ", " without "].iter().fold(rest, |e, word| split(e, word)[0]);
+        let expression = expression.trim().trim_end_matches(['-', '+']).trim();
+        let list = expression.strip_prefix('[').and_then(|e| e.strip_suffix(']'));
+        for item in list.map_or_else(|| vec![expression], |list| split(list, ",")) {
+            names.push((quoted(item).map(str::to_owned).ok_or_else(|| item.trim().to_owned()), line));
+        }
+    }
+    names
+}
+
+/// `src=a dest="b c"`: pairs, and words without `=`. Quotes are taken off, Jinja is kept together.
+pub(super) fn words(text: &str) -> Vec<(Option<String>, String)> {
+    let (mut words, mut word, mut quote, mut braces) = (Vec::new(), String::new(), None, 0_usize);
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match quote {
+            Some(open) if c == open => {
+                quote = None;
+                if braces > 0 {
+                    word.push(c);
+                }
+            }
+            None if matches!(c, '\'' | '"') => {
+                quote = Some(c);
+                if braces > 0 {
+                    word.push(c);
+                }
+            }
+            None if c == '{' && characters.peek() == Some(&'{') => {
+                braces += 1;
+                word.push(c);
+            }
+            None if c == '}' && characters.peek() == Some(&'}') => {
+                braces = braces.saturating_sub(1);
+                word.push_str("}}");
+                characters.next();
+            }
+            None if c.is_whitespace() && braces == 0 => words.push(std::mem::take(&mut word)),
+            _ => word.push(c),
+        }
+    }
+    words.push(word);
+    let pair = |word: String| match word.split_once('=') {
+        Some((key, value)) if !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_') => {
+            (Some(key.to_owned()), value.to_owned())
+        }
+        _ => (None, word),
+    };
+    words.into_iter().filter(|w| !w.is_empty()).map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_comes_apart_into_literals_and_expressions() {
+        let pieces = |t| super::pieces(t).unwrap();
+        assert_eq!(pieces("conf/{{ x['}}'] }}.j2").len(), 3);
+        assert_eq!(pieces("plain"), [Piece::Literal("plain".to_owned())]);
+        assert_eq!(super::pieces("{% if x %}a{% endif %}"), None);
+        assert_eq!(super::pieces("{{ open"), None);
+    }
+
+    #[test]
+    fn lookups_are_found_wherever_they_stand() {
+        let found = calls("{{ lookup('ansible.builtin.env', 'HOME') ~ q(\"file\", 'a,b', x) }} hasq('no') query(which, 1)");
+        let names: Vec<_> = found.iter().map(|c| (c.plugin.as_deref(), c.arguments.len())).collect();
+        assert_eq!(names, [(Some("env"), 1), (None, 1), (Some("file"), 2)]);
+    }
+
+    #[test]
+    fn includes_of_templates_are_found_in_every_spelling() {
+        let text = "{% include 'a.j2' %}\n{%- from \"b.j2\" import m with context -%}\n{% import x as y %}{% extends ['c', 'd'] %}";
+        let found: Vec<_> = included(text).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(found, [Ok("a.j2".into()), Ok("b.j2".into()), Err("x".into()), Ok("c".into()), Ok("d".into())]);
+    }
+
+    #[test]
+    fn old_style_arguments_keep_quotes_and_jinja_together() {
+        let found = words("src=\"a b\" dest={{ x | default('y z') }}/c plain");
+        assert_eq!(
+            found,
+            [(Some("src".into()), "a b".into()), (Some("dest".into()), "{{ x | default('y z') }}/c".into()), (None, "plain".into())]
+        );
+    }
+}

@@ -1,0 +1,165 @@
+//! Look-ups in Jinja (`lookup('file', …)`, `with_file:`) and what templates include: names of files and of variables of the
+//! environment.
+//!
+//! Invariant: a look-up that is not known to read nothing of this machine, or only what it is told, takes the whole root.
+
+use std::path::Path;
+
+use super::jinja;
+use super::known::Known;
+use super::named::Purpose;
+use super::reach::{Reach, Scope};
+use super::variables::Locals;
+use crate::plan::inputs::Why;
+use crate::syntax::yaml::Node;
+
+/// Look-ups that read no file and no environment.
+const HARMLESS: &[&str] = &[
+    "config",
+    "dict",
+    "flattened",
+    "indexed_items",
+    "inventory_hostnames",
+    "items",
+    "list",
+    "nested",
+    "random_choice",
+    "sequence",
+    "subelements",
+    "together",
+    "undef",
+    "varnames",
+    "vars",
+    "cartesian",
+    "community.general.cartesian",
+    "community.general.flattened",
+    "community.general.random_string",
+    "community.general.random_words",
+    "community.general.dict",
+    "ansible.utils.index_of",
+];
+
+/// Look-ups whose answer comes from a network and may differ tomorrow.
+const FLOATING: &[&str] = &["url", "community.general.dig", "community.dns.lookup"];
+const FLOATING_PREFIXES: &[&str] = &["amazon.aws.", "community.aws.", "community.hashi_vault."];
+
+/// An argument, as something that may be templated.
+fn as_text(argument: &str) -> String {
+    jinja::quoted(argument).map_or_else(|| format!("{{{{ {argument} }}}}"), str::to_owned)
+}
+
+impl Reach<'_> {
+    /// Look-ups in every scalar of a node.
+    pub(super) fn lookups_in(&mut self, node: &Node, scope: &Scope, locals: &Locals) {
+        let mut found = Vec::new();
+        node.scalars(&mut |at, text| {
+            if text.contains("lookup") || text.contains("query") || text.contains("q(") {
+                found.extend(jinja::calls(text).into_iter().map(|call| (call, at.line)));
+            }
+        });
+        for (call, line) in found {
+            let arguments: Vec<String> = call.arguments.clone();
+            self.lookup(call.plugin.as_deref(), &arguments, scope, line + call.line, locals);
+        }
+    }
+
+    /// Look-ups and includes of a text file that Jinja renders. True the first time.
+    pub(super) fn template_text(&mut self, file: &Path, scope: &Scope, why: Vec<Why>) -> bool {
+        if !self.first_time("template", file, &scope.playbook_dir) {
+            return false;
+        }
+        let text = self.world.text(file);
+        let scope = scope.in_file(file, why);
+        let locals = Locals::new();
+        for (name, line) in jinja::included(&text) {
+            let name = name.unwrap_or_else(|expression| format!("{{{{ {expression} }}}}"));
+            self.name(Purpose::Included, &name, &scope, line + 1, &locals);
+        }
+        for call in jinja::calls(&text) {
+            self.lookup(call.plugin.as_deref(), &call.arguments, &scope, call.line + 1, &locals);
+        }
+        true
+    }
+
+    /// One look-up with its arguments as Jinja expressions.
+    pub(super) fn lookup(&mut self, plugin: Option<&str>, arguments: &[String], scope: &Scope, line: usize, locals: &Locals) {
+        let keyword = |name: &str| {
+            arguments.iter().find_map(|a| a.split_once('=').filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim().to_owned()))
+        };
+        let is_keyword = |a: &str| {
+            a.split_once('=').is_some_and(|(key, _)| !key.is_empty() && key.trim().chars().all(|c| c.is_alphanumeric() || c == '_'))
+        };
+        let plain: Vec<&String> = arguments.iter().filter(|a| !is_keyword(a)).collect();
+        let Some(plugin) = plugin else {
+            return self.widen(None, "a look-up whose plugin is not a literal", scope, line);
+        };
+        match plugin {
+            "env" => {
+                for argument in plain {
+                    match jinja::quoted(argument) {
+                        Some(name) => {
+                            self.environment.insert(name.to_owned());
+                        }
+                        None => {
+                            let place = self.place(&scope.file, line);
+                            self.notes.insert(format!("{place} reads a variable of the environment whose name is not a literal"));
+                        }
+                    }
+                }
+            }
+            "file" | "unvault" | "password" => {
+                for argument in plain {
+                    // `password` takes its options behind the path.
+                    let text = as_text(argument);
+                    let text = if plugin == "password" { text.split(' ').next().unwrap_or(&text) } else { &text };
+                    if text != "/dev/null" {
+                        self.name(Purpose::Source("files"), text, scope, line, locals);
+                    }
+                }
+            }
+            "template" => {
+                for argument in plain {
+                    self.name(Purpose::Template, &as_text(argument), scope, line, locals);
+                }
+            }
+            "fileglob" | "community.general.filetree" | "filetree" => {
+                for argument in plain {
+                    let text = as_text(argument);
+                    let text = if plugin == "fileglob" { text } else { format!("{text}/*") };
+                    self.name(Purpose::Glob, &text, scope, line, locals);
+                }
+            }
+            "csvfile" | "ini" => match keyword("file") {
+                Some(file) => self.name(Purpose::Source("files"), &as_text(&file), scope, line, locals),
+                None => {
+                    let old_style = plain.iter().filter_map(|a| jinja::quoted(a)).flat_map(jinja::words);
+                    let file = old_style.filter(|(key, _)| key.as_deref() == Some("file")).map(|(_, value)| value).next();
+                    let default = if plugin == "csvfile" { "ansible.csv" } else { "ansible.ini" };
+                    self.name(Purpose::Source("files"), file.as_deref().unwrap_or(default), scope, line, locals);
+                }
+            },
+            "first_found" => {
+                for argument in plain {
+                    let value = Known::Text(format!("{{{{ {argument} }}}}"));
+                    self.first_found(value, scope, line, locals);
+                }
+            }
+            "pipe" | "lines" => self.widen(None, format!("look-up `{plugin}` runs a command on this machine"), scope, line),
+            name if HARMLESS.contains(&name) => {}
+            name if FLOATING.contains(&name) || FLOATING_PREFIXES.iter().any(|p| name.starts_with(p)) => {
+                let place = self.place(&scope.file, line);
+                self.notes.insert(format!("{place} asks the network by look-up `{name}`: what it answers is not in the key"));
+            }
+            name => self.widen(None, format!("look-up `{name}` may read anything"), scope, line),
+        }
+    }
+
+    /// The alternatives of `first_found`: each is followed, wherever `include_vars`, `template` or `include_tasks` would look.
+    pub(super) fn first_found(&mut self, value: Known, scope: &Scope, line: usize, locals: &Locals) {
+        let mut locals = locals.clone();
+        locals.insert("ovenbird_alternative".to_owned(), vec![Known::Alternatives(Box::new(value))]);
+        for purpose in [Purpose::Vars, Purpose::Tasks, Purpose::Template, Purpose::Source("files")] {
+            self.name(purpose, "{{ ovenbird_alternative }}", scope, line, &locals);
+        }
+    }
+}

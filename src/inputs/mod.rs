@@ -1,0 +1,62 @@
+//! What can change a stage: the files that its playbook and template can read, and the environment that its children get.
+//!
+//! ```text
+//! playbook, role, task, lookups   follow a playbook          named, variables   a name → files, templated ones too
+//! template                        follows Packer's           reach              what was found, why, and where it had to widen
+//! walk, hash                      the one tree walker        environment        the one allow-list
+//! ```
+//!
+//! Reads the disk and nothing else: the environment comes in as data. Invariant: an input is left out only by the fixed list of the
+//! walker or by the stage's `ignore`, both counted in [`StageInputs::ignored`]; what is not understood takes more, and says so.
+
+pub mod environment;
+
+mod ansible_cfg;
+mod collect;
+mod galaxy;
+mod hash;
+mod jinja;
+mod known;
+mod lookups;
+mod named;
+mod names;
+mod playbook;
+mod reach;
+mod role;
+mod task;
+mod template;
+mod variables;
+mod walk;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use crate::config::lock::Pins;
+use crate::config::pipeline::Pipeline;
+use crate::model::name::Name;
+use crate::model::problem::Problems;
+use crate::plan::inputs::StageInputs;
+
+/// What surrounds the caller, as data.
+#[derive(Debug, Clone, Default)]
+pub struct InputContext {
+    /// The caller's whole environment.
+    pub environment: BTreeMap<String, String>,
+    /// The caller's home folder.
+    pub home: Option<PathBuf>,
+    /// Stages to read; `None`: all.
+    pub only: Option<BTreeSet<Name>>,
+}
+
+/// Reads what can change each stage. A file that several stages share is read once.
+///
+/// # Errors
+/// What cannot run at all (roles that depend on each other in a circle, a glob that is none, a root that is gone); never a
+/// file that cannot be understood, which widens instead.
+pub fn collect(pipeline: &Pipeline, pins: &Pins, context: &InputContext) -> Result<BTreeMap<Name, StageInputs>, Problems> {
+    collect::collect(pipeline, pins, context)
+}

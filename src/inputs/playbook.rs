@@ -1,0 +1,201 @@
+//! Playbooks: plays, what stands beside them, and the playbooks they import.
+//!
+//! Invariant: every folder that Ansible looks into beside a playbook counts, there or not.
+
+use std::path::{Path, PathBuf};
+
+use super::known::Known;
+use super::named::Purpose;
+use super::reach::{Reach, Scope};
+use super::variables::Locals;
+use super::world::Parsed;
+use super::{jinja, names};
+use crate::plan::inputs::Why;
+use crate::syntax::yaml::Node;
+
+/// Folders beside a playbook whose files Ansible loads by itself.
+const BESIDE: &[&str] = &[
+    "group_vars",
+    "host_vars",
+    "library",
+    "module_utils",
+    "action_plugins",
+    "become_plugins",
+    "cache_plugins",
+    "callback_plugins",
+    "cliconf_plugins",
+    "collections",
+    "connection_plugins",
+    "doc_fragments",
+    "filter_plugins",
+    "httpapi_plugins",
+    "inventory_plugins",
+    "lookup_plugins",
+    "netconf_plugins",
+    "shell_plugins",
+    "strategy_plugins",
+    "terminal_plugins",
+    "test_plugins",
+    "vars_plugins",
+];
+
+impl Reach<'_> {
+    /// A playbook that the pipeline file or another playbook names. True the first time.
+    pub(super) fn playbook(&mut self, file: &Path, why: Vec<Why>) -> bool {
+        self.take(file, why.clone());
+        let folder = file.parent().unwrap_or(&self.world.root).to_owned();
+        if !self.first_time("playbook", file, &folder) {
+            return false;
+        }
+        let scope = Scope { playbook_dir: folder.clone(), role: None, file: file.to_owned(), why };
+        self.beside(&folder, &scope);
+        match &*self.world.yaml(file) {
+            Parsed::Absent => {}
+            Parsed::Refused(why, line) => self.widen(None, format!("a playbook that cannot be read: the file {why}"), &scope, *line),
+            Parsed::Yaml(documents) => {
+                for play in documents.iter().flat_map(|d| d.items()) {
+                    self.play(play, &scope);
+                }
+            }
+        }
+        true
+    }
+
+    /// What Ansible loads from a playbook's folder, and what its configuration points to.
+    fn beside(&mut self, folder: &Path, scope: &Scope) {
+        if !self.first_time("beside", folder, folder) {
+            return;
+        }
+        for name in BESIDE {
+            let path = folder.join(name);
+            let mut why = scope.why.clone();
+            why.push(Why { what: format!("{name} beside the playbook"), via: None });
+            self.take(&path, why.clone());
+            if matches!(*name, "group_vars" | "host_vars") {
+                self.vars(&path, scope, &why);
+            }
+        }
+        let config = self.world.config.clone();
+        let told = config.file.as_ref().map(|(_, label)| label.clone());
+        for (setting, folders) in &config.plugin_paths {
+            for path in folders.iter().filter(|p| p.starts_with(&self.world.root)) {
+                self.take(path, vec![Why { what: (*setting).to_owned(), via: told.clone() }]);
+            }
+        }
+        for path in config.collections_path.iter().filter(|p| p.starts_with(&self.world.root)) {
+            self.take(path, vec![Why { what: "collections_path".to_owned(), via: told.clone() }]);
+        }
+    }
+
+    fn play(&mut self, play: &Node, scope: &Scope) {
+        for key in ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook", "include"] {
+            for node in play.get_all(key) {
+                let Some(text) = node.text() else { continue };
+                let file = jinja::words(text).into_iter().find(|(key, _)| key.is_none()).map_or(text.to_owned(), |(_, word)| word);
+                let parts: Vec<&str> = file.split('.').collect();
+                let beside = names::join(scope.folder(), &file);
+                if let ([namespace, collection, _], false) = (parts.as_slice(), beside.exists()) {
+                    for folder in self.collection_folders(scope, namespace, collection) {
+                        self.collection(&folder, namespace, collection, scope, node.line);
+                        for end in ["yml", "yaml"] {
+                            let playbook = folder.join("playbooks").join(format!("{}.{end}", parts[2]));
+                            if playbook.is_file() {
+                                self.playbook(&playbook, scope.why.clone());
+                            }
+                        }
+                    }
+                    if !file.ends_with(".yml") && !file.ends_with(".yaml") {
+                        continue;
+                    }
+                }
+                self.name(Purpose::Playbook, &file, scope, node.line, &Locals::new());
+            }
+        }
+        for vars in play.get_all("vars") {
+            for vars in vars.one_or_many() {
+                self.variables.assign_all(vars);
+            }
+        }
+        for prompt in play.get_all("vars_prompt").flat_map(Node::items) {
+            if let Some(name) = prompt.get("name").and_then(Node::text) {
+                self.variables.assign(name, Known::Open("is asked for at run time".to_owned()));
+            }
+        }
+        let local = |key: &str, values: &[&str]| {
+            play.get_all(key).flat_map(Node::one_or_many).any(|n| n.text().is_some_and(|t| values.contains(&t)))
+        };
+        if local("connection", &["local", "ansible.builtin.local"]) || local("hosts", &["localhost", "127.0.0.1"]) {
+            self.widen(None, "a play that runs on this machine", scope, play.line);
+        }
+        for (key, value) in play.entries() {
+            match key.text() {
+                Some("vars_files") => self.vars_files(value, scope),
+                Some("roles") => value.items().iter().for_each(|role| self.role_entry(role, scope, false)),
+                Some("pre_tasks" | "tasks" | "post_tasks" | "handlers") => self.tasks(value, scope, &Locals::new()),
+                _ => self.lookups_in(value, scope, &Locals::new()),
+            }
+        }
+    }
+
+    /// Files of variables; a list in the list is alternatives, all of which count.
+    fn vars_files(&mut self, list: &Node, scope: &Scope) {
+        for node in list.one_or_many().into_iter().flat_map(Node::one_or_many) {
+            if let Some(text) = node.text() {
+                self.name(Purpose::Vars, text, scope, node.line, &Locals::new());
+            }
+        }
+    }
+
+    /// Files that extra arguments of ansible-playbook name.
+    pub(super) fn arguments(&mut self, arguments: &[String], scope: &Scope) {
+        let root = self.world.root.clone();
+        let mut words = arguments.iter().peekable();
+        while let Some(word) = words.next() {
+            let (flag, value) = match word.split_once('=') {
+                Some((flag, value)) if flag.starts_with("--") => (flag, Some(value.to_owned())),
+                _ if word.starts_with("-e") && word.len() > 2 => ("-e", Some(word[2..].to_owned())),
+                _ => (word.as_str(), words.peek().map(|next| (*next).clone())),
+            };
+            let Some(value) = value else { continue };
+            match flag {
+                "-e" | "--extra-vars" => match value.strip_prefix('@') {
+                    Some(file) => {
+                        let path = names::join(&root, file);
+                        let why = self.because(scope, format!("extra variables {file}"), 1);
+                        self.take(&path, why.clone());
+                        self.vars(&path, scope, &why);
+                    }
+                    None if value.trim_start().starts_with(['{', '[']) => match crate::syntax::yaml::parse(value.as_bytes()) {
+                        Ok(documents) => documents.iter().for_each(|d| self.variables.assign_all(d)),
+                        Err(_) => self.variables.blind = Some("extra variables that cannot be read".to_owned()),
+                    },
+                    None => {
+                        for (key, text) in jinja::words(&value) {
+                            if let Some(key) = key {
+                                self.variables.assign(&key, Known::Text(text));
+                            }
+                        }
+                    }
+                },
+                "-i" | "--inventory" | "--inventory-file" if !value.ends_with(',') => {
+                    let path = names::join(&root, &value);
+                    let why = self.because(scope, format!("inventory {value}"), 1);
+                    self.take(&path, why.clone());
+                    let folder = if path.is_dir() { path } else { path.parent().map(PathBuf::from).unwrap_or_default() };
+                    for name in ["group_vars", "host_vars"] {
+                        let vars = folder.join(name);
+                        self.take(&vars, why.clone());
+                        self.vars(&vars, scope, &why);
+                    }
+                }
+                "-M" | "--module-path" => {
+                    for part in value.split(':') {
+                        let why = self.because(scope, "module path", 1);
+                        self.take(&names::join(&root, part), why);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! [`Reach`]: what one playbook or template was found to read, gathered while `playbook`, `role`, `task` and `template` read it.
+//!
+//! Decides nothing about YAML or HCL; it knows what was taken, why, and where more had to be taken. Invariant: a path that was
+//! looked for and is not there is taken too (the file that appears later changes the key), and whatever is widened says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::names;
+use super::walk::Part;
+use super::world::World;
+use crate::model::problem::Problem;
+use crate::plan::inputs::{Imprecise, Why};
+
+/// A file or folder that counts.
+#[derive(Debug, Clone)]
+pub(super) struct Take {
+    /// Its name in the key.
+    pub(super) label: String,
+    /// Do all mode bits count.
+    pub(super) exact: bool,
+    pub(super) why: Vec<Why>,
+}
+
+/// Where something is read: decides where relative names are searched.
+#[derive(Debug, Clone)]
+pub(super) struct Scope {
+    /// Folder of the playbook that the play stands in.
+    pub(super) playbook_dir: PathBuf,
+    /// Folder of the role, inside one.
+    pub(super) role: Option<PathBuf>,
+    /// File being read.
+    pub(super) file: PathBuf,
+    /// Why that file is read.
+    pub(super) why: Vec<Why>,
+}
+
+impl Scope {
+    /// Folder of the file being read.
+    pub(super) fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// The same search, from another file.
+    pub(super) fn in_file(&self, file: &Path, why: Vec<Why>) -> Self {
+        Self { file: file.to_owned(), why, ..self.clone() }
+    }
+}
+
+/// Everything found so far.
+pub(super) struct Reach<'w> {
+    pub(super) world: &'w World<'w>,
+    pub(super) takes: BTreeMap<(PathBuf, Part), Take>,
+    pub(super) imprecise: BTreeSet<Imprecise>,
+    pub(super) notes: BTreeSet<String>,
+    /// Names of environment variables that something looks up.
+    pub(super) environment: BTreeSet<String>,
+    pub(super) problems: Vec<Problem>,
+    /// What was read already: (kind, file or folder, folder of the playbook).
+    seen: BTreeSet<(&'static str, PathBuf, PathBuf)>,
+    /// Roles whose `meta` dependencies are being read, outermost first.
+    pub(super) depending: Vec<PathBuf>,
+    /// Roles that requirement files promise.
+    pub(super) galaxy_roles: BTreeSet<String>,
+    pub(super) variables: super::variables::Variables,
+    pub(super) pending: Vec<super::variables::Pending>,
+}
+
+impl<'w> Reach<'w> {
+    pub(super) fn new(world: &'w World<'w>) -> Self {
+        Self {
+            world,
+            takes: BTreeMap::new(),
+            imprecise: BTreeSet::new(),
+            notes: BTreeSet::new(),
+            environment: BTreeSet::new(),
+            problems: Vec::new(),
+            seen: BTreeSet::new(),
+            depending: Vec::new(),
+            galaxy_roles: BTreeSet::new(),
+            variables: super::variables::Variables::default(),
+            pending: Vec::new(),
+        }
+    }
+
+    /// True the first time.
+    pub(super) fn first_time(&mut self, kind: &'static str, path: &Path, playbook_dir: &Path) -> bool {
+        self.seen.insert((kind, path.to_owned(), playbook_dir.to_owned()))
+    }
+
+    /// `file:line` as people and `why` name it.
+    pub(super) fn place(&self, file: &Path, line: usize) -> String {
+        format!("{}:{line}", self.world.label(file, ""))
+    }
+
+    /// One more link of a reason chain.
+    pub(super) fn because(&self, scope: &Scope, what: impl Into<String>, line: usize) -> Vec<Why> {
+        let mut why = scope.why.clone();
+        why.push(Why { what: what.into(), via: Some(self.place(&scope.file, line)) });
+        why
+    }
+
+    pub(super) fn take(&mut self, path: &Path, why: Vec<Why>) {
+        let label = self.world.label(path, "");
+        self.take_as(path, Part::Whole, label, why);
+    }
+
+    pub(super) fn take_as(&mut self, path: &Path, part: Part, label: String, why: Vec<Why>) {
+        self.takes.entry((path.to_owned(), part)).or_insert(Take { label, exact: false, why });
+    }
+
+    /// All mode bits of this file or folder count.
+    pub(super) fn exact(&mut self, path: &Path) {
+        if let Some(take) = self.takes.get_mut(&(path.to_owned(), Part::Whole)) {
+            take.exact = true;
+        }
+    }
+
+    /// Takes more than is read: a folder, or the whole root.
+    pub(super) fn widen(&mut self, folder: Option<&Path>, because: impl Into<String>, scope: &Scope, line: usize) {
+        let because = because.into();
+        let root = self.world.root.clone();
+        // A folder that holds the root, or that is not there, says nothing: the root is what the checkout has.
+        let folder = folder.filter(|f| !root.starts_with(f) && f.is_dir()).map_or(root.clone(), Path::to_owned);
+        let taken = if folder == root { "the root".to_owned() } else { self.world.label(&folder, "") };
+        self.imprecise.insert(Imprecise { taken, because: because.clone(), place: self.place(&scope.file, line) });
+        let why = self.because(scope, format!("imprecise: {because}"), line);
+        self.take(&folder, why);
+    }
+
+    /// Looks for `text` in `folders` as Ansible does, takes what is found first and, as absent, what was looked for before it.
+    pub(super) fn first(&mut self, folders: &[PathBuf], text: &str, why: &[Why]) -> Option<PathBuf> {
+        let mut tried = BTreeSet::new();
+        for folder in folders {
+            let path = match text.strip_prefix("~/") {
+                Some(rest) => match &self.world.context.home {
+                    Some(home) => names::join(home, rest),
+                    None => return None,
+                },
+                None => names::join(folder, text),
+            };
+            if !tried.insert(path.clone()) {
+                continue;
+            }
+            let label = self.world.label(&path, text);
+            self.take_as(&path, Part::Whole, label, why.to_vec());
+            if self.world.exists(&path) {
+                return Some(path);
+            }
+        }
+        None
+    }
+
+    /// What is left when single files that stand in a folder that counts as a whole are taken out.
+    pub(super) fn without_contained(&self, rules: &super::walk::Rules) -> Vec<(PathBuf, Part, Take)> {
+        let holds = |path: &Path, take: &Take| {
+            let mut inner = path;
+            loop {
+                // What the walker leaves out of a folder stays an input of its own when somebody named it.
+                if super::walk::fixed(inner).is_some() || rules.never.contains_key(inner) {
+                    return false;
+                }
+                let Some(outer) = inner.parent() else { return false };
+                if let Some(folder) = self.takes.get(&(outer.to_owned(), Part::Whole)) {
+                    if (folder.exact || !take.exact) && outer.is_dir() {
+                        return true;
+                    }
+                }
+                inner = outer;
+            }
+        };
+        self.takes
+            .iter()
+            .filter(|((path, part), take)| *part != Part::Whole || path.is_dir() || !holds(path, take))
+            .map(|((path, part), take)| (path.clone(), part.clone(), take.clone()))
+            .collect()
+    }
+}

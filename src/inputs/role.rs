@@ -1,0 +1,216 @@
+//! Roles: where one is searched, and what reading one finds. The unit is the role: all of its files count once it is reachable.
+//!
+//! Invariant: a role of one name on several paths counts on all of them, and the places in the root where it was looked for in vain
+//! count as absent.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::named::Purpose;
+use super::names;
+use super::reach::{Reach, Scope};
+use super::variables::Locals;
+use super::walk::Part;
+use super::world::Parsed;
+use crate::model::problem::{Problem, SourceText};
+use crate::plan::inputs::Why;
+use crate::syntax::yaml::Node;
+
+impl Reach<'_> {
+    /// Folders that roles are searched in, as Ansible has them; children run in the root.
+    pub(super) fn role_folders(&self, scope: &Scope) -> Vec<PathBuf> {
+        let mut folders = vec![scope.playbook_dir.join("roles")];
+        folders.extend(self.world.config.roles_path.iter().cloned());
+        folders.extend(scope.role.as_deref().and_then(Path::parent).map(Path::to_owned));
+        folders.push(scope.playbook_dir.clone());
+        folders.push(self.world.root.clone());
+        folders
+    }
+
+    /// A role by its literal name.
+    pub(super) fn role(&mut self, name: &str, scope: &Scope, line: usize) {
+        let parts: Vec<&str> = name.split('.').collect();
+        if let ([namespace, collection, role], false) = (parts.as_slice(), name.contains('/')) {
+            if self.collection_role(namespace, collection, role, scope, line) {
+                return;
+            }
+        }
+        let candidates: Vec<PathBuf> = self.role_folders(scope).iter().map(|folder| names::join(folder, name)).collect();
+        let mut found = false;
+        for candidate in candidates {
+            if candidate.is_dir() {
+                found = true;
+                self.read_role(&candidate, scope, line);
+            } else if !found && candidate.starts_with(&self.world.root) {
+                let why = self.because(scope, format!("role {name}"), line);
+                self.take(&candidate, why);
+            }
+        }
+        if !found && !self.galaxy_roles.contains(name) {
+            let place = self.place(&scope.file, line);
+            self.notes.insert(format!("{place} names role `{name}`, which is nowhere on the roles path"));
+        }
+    }
+
+    /// `ns.coll.role`. False: no such collection is installed where Ansible would look.
+    fn collection_role(&mut self, namespace: &str, collection: &str, role: &str, scope: &Scope, line: usize) -> bool {
+        let mut found = false;
+        for folder in self.collection_folders(scope, namespace, collection) {
+            let dir = folder.join("roles").join(role);
+            if dir.is_dir() {
+                found = true;
+                self.collection(&folder, namespace, collection, scope, line);
+                self.read_role(&dir, scope, line);
+            }
+        }
+        found
+    }
+
+    /// Existing folders of a collection.
+    pub(super) fn collection_folders(&self, scope: &Scope, namespace: &str, collection: &str) -> Vec<PathBuf> {
+        let beside = scope.playbook_dir.join("collections");
+        let paths = std::iter::once(&beside).chain(&self.world.config.collections_path);
+        let folder = |path: &PathBuf| {
+            let path = if path.ends_with("ansible_collections") { path.clone() } else { path.join("ansible_collections") };
+            path.join(namespace).join(collection)
+        };
+        paths.map(folder).filter(|folder| folder.is_dir()).collect()
+    }
+
+    /// All of a collection.
+    pub(super) fn collection(&mut self, folder: &Path, namespace: &str, collection: &str, scope: &Scope, line: usize) {
+        let why = self.because(scope, format!("collection {namespace}.{collection}"), line);
+        let label = names::inside(&self.world.root, folder).unwrap_or_else(|| format!("collection:{namespace}.{collection}"));
+        self.take_as(folder, Part::Whole, label, why);
+    }
+
+    /// A role's folder: takes it and reads what it may pull in. True the first time.
+    pub(super) fn read_role(&mut self, dir: &Path, scope: &Scope, line: usize) -> bool {
+        let name = names::last(dir);
+        let why = self.because(scope, format!("role {name}"), line);
+        let label = names::inside(&self.world.root, dir).unwrap_or_else(|| format!("role:{name}"));
+        self.take_as(dir, Part::Whole, label, why.clone());
+        if !self.first_time("role", dir, &scope.playbook_dir) {
+            return false;
+        }
+        let scope = Scope {
+            role: Some(dir.to_owned()),
+            file: dir.join("tasks/main.yml"),
+            why: why.clone(),
+            playbook_dir: scope.playbook_dir.clone(),
+        };
+        for meta in ["meta/main.yml", "meta/main.yaml", "meta/main"] {
+            self.meta(&dir.join(meta), dir, &scope);
+        }
+        for folder in ["defaults", "vars"] {
+            self.vars(&dir.join(folder), &scope, &why);
+        }
+        // A role that a task includes is no dependency: going in a circle that way is allowed.
+        let depending = std::mem::take(&mut self.depending);
+        for folder in ["tasks", "handlers"] {
+            for file in self.world.files_below(&dir.join(folder)) {
+                // `tasks_from` and includes may name any of them; a role is one unit.
+                if matches!(file.extension().and_then(|e| e.to_str()), None | Some("yml" | "yaml" | "json")) {
+                    self.tasks_file(&file, &scope, why.clone());
+                }
+            }
+        }
+        for file in self.world.files_below(&dir.join("templates")) {
+            self.template_text(&file, &scope, why.clone());
+        }
+        self.depending = depending;
+        true
+    }
+
+    fn meta(&mut self, file: &Path, dir: &Path, scope: &Scope) {
+        let scope = scope.in_file(file, scope.why.clone());
+        let documents = match &*self.world.yaml(file) {
+            Parsed::Absent => return,
+            Parsed::Refused(why, line) => {
+                return self.widen(None, format!("dependencies of a role that cannot be read: the file {why}"), &scope, *line);
+            }
+            Parsed::Yaml(documents) => documents.clone(),
+        };
+        self.depending.push(dir.to_owned());
+        for document in &documents {
+            self.lookups_in(document, &scope, &Locals::new());
+            for list in document.get_all("dependencies") {
+                for dependency in list.items() {
+                    self.role_entry(dependency, &scope, true);
+                }
+            }
+        }
+        self.depending.pop();
+    }
+
+    /// One entry of `roles:` or `dependencies:` in every spelling.
+    pub(super) fn role_entry(&mut self, entry: &Node, scope: &Scope, dependency: bool) {
+        let named: Vec<&Node> = match entry.text() {
+            Some(_) => vec![entry],
+            None => ["role", "name"].iter().flat_map(|key| entry.get_all(key)).collect(),
+        };
+        let named = if named.is_empty() { entry.get_all("src").collect() } else { named };
+        // Anything that is no keyword is a parameter, as are its `vars`.
+        self.variables.assign_all(entry);
+        entry.get_all("vars").for_each(|vars| self.variables.assign_all(vars));
+        self.lookups_in(entry, scope, &Locals::new());
+        for node in named {
+            let Some(text) = node.text() else { continue };
+            // `role: x,v1.0` of old requirement files.
+            let text = text.split(',').next().unwrap_or(text).trim();
+            if dependency {
+                self.refuse_cycle(text, node, scope);
+            }
+            self.name(Purpose::Role, text, scope, node.line, &Locals::new());
+        }
+    }
+
+    /// A role that depends on itself never runs: Ansible refuses it, so it is said before anything is built.
+    fn refuse_cycle(&mut self, name: &str, node: &Node, scope: &Scope) {
+        let Some(target) = self.role_folders(scope).iter().map(|f| names::join(f, name)).find(|p| p.is_dir()) else { return };
+        let Some(at) = self.depending.iter().position(|role| *role == target) else { return };
+        let mut path: Vec<String> = self.depending[at..].iter().map(|role| format!("`{}`", names::last(role))).collect();
+        path.push(format!("`{}`", names::last(&target)));
+        let text = self.world.text(&scope.file).to_string();
+        let shown = PathBuf::from(self.world.label(&scope.file, ""));
+        let span = if text.get(node.span.clone()).is_some() { node.span.clone() } else { 0..0 };
+        let source = Arc::new(SourceText { path: shown, text });
+        let problem = Problem::error(format!("roles depend on each other in a circle: {}", path.join(" → ")))
+            .at(&source, span, "closes the circle")
+            .help("take one of these out of the `dependencies` in `meta/main.yml`");
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    /// A file or folder of variables: every assignment counts. True the first time.
+    pub(super) fn vars(&mut self, path: &Path, scope: &Scope, why: &[Why]) -> bool {
+        let files = if path.is_dir() { self.world.files_below(path) } else { vec![path.to_owned()] };
+        let mut new = false;
+        for file in files {
+            if !self.first_time("vars", &file, &scope.playbook_dir) {
+                continue;
+            }
+            let known = file.extension().and_then(|e| e.to_str());
+            if path.is_dir() && !matches!(known, None | Some("yml" | "yaml" | "json")) {
+                continue;
+            }
+            new = true;
+            let inner = scope.in_file(&file, why.to_vec());
+            match &*self.world.yaml(&file) {
+                Parsed::Absent => {}
+                Parsed::Refused(why, _) => {
+                    let label = self.world.label(&file, "");
+                    self.variables.blind.get_or_insert_with(|| format!("`{label}`, which {why}"));
+                }
+                Parsed::Yaml(documents) => {
+                    for document in documents {
+                        self.variables.assign_all(document);
+                        self.lookups_in(document, &inner, &Locals::new());
+                    }
+                }
+            }
+        }
+        new
+    }
+}

@@ -1,0 +1,352 @@
+//! Values that variables may have, as far as they stand somewhere as literals; and names of files made of them.
+//!
+//! Precedence is never modelled: a variable may have every value that is assigned to it anywhere. Invariant: one assignment that
+//! is not understood makes the variable open, and a name made of an open variable is never resolved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::jinja::{self, Piece};
+use super::known::{Known, one_line};
+use super::reach::Scope;
+use crate::syntax::yaml::Node;
+
+/// Stands for text that is not known but holds no slash: a fact such as the distribution's name.
+pub(super) const WILD: char = '\u{0}';
+/// Most names that one templated name may stand for.
+const MAX_NAMES: usize = 500;
+const MAX_DEPTH: usize = 12;
+
+/// Facts and the like whose value is one word.
+const WORDS: &[&str] = &[
+    "ansible_distribution",
+    "ansible_distribution_release",
+    "ansible_distribution_version",
+    "ansible_distribution_major_version",
+    "ansible_os_family",
+    "ansible_architecture",
+    "ansible_machine",
+    "ansible_system",
+    "ansible_pkg_mgr",
+    "ansible_service_mgr",
+    "ansible_hostname",
+    "ansible_python_version",
+    "inventory_hostname",
+    "packer_build_name",
+    "packer_builder_type",
+];
+
+/// Where a name that cannot be resolved yet is to be looked for.
+#[derive(Debug, Clone)]
+pub(super) struct Pending {
+    pub(super) purpose: super::named::Purpose,
+    pub(super) text: String,
+    pub(super) scope: Scope,
+    pub(super) line: usize,
+    pub(super) locals: Locals,
+}
+
+/// Variables of a place: loop items, task vars. Name → what it may be.
+pub(super) type Locals = BTreeMap<String, Vec<Known>>;
+
+/// Everything assigned anywhere in the closure.
+#[derive(Debug, Default)]
+pub(super) struct Variables {
+    known: BTreeMap<String, BTreeSet<Known>>,
+    /// A file of variables that could not be read: it may assign anything.
+    pub(super) blind: Option<String>,
+}
+
+impl Variables {
+    pub(super) fn assign(&mut self, name: &str, value: Known) {
+        self.known.entry(name.to_owned()).or_default().insert(value);
+    }
+
+    /// Every key of a mapping.
+    pub(super) fn assign_all(&mut self, mapping: &Node) {
+        for (key, value) in mapping.entries() {
+            if let Some(name) = key.text() {
+                self.assign(name, Known::of(value));
+            }
+        }
+    }
+
+    /// How many values are known; grows only.
+    pub(super) fn count(&self) -> usize {
+        self.known.values().map(BTreeSet::len).sum()
+    }
+
+    /// Every name that a templated text may stand for.
+    ///
+    /// # Errors
+    /// Why it cannot be known, and the literal text before the first piece that is not.
+    pub(super) fn names(&self, text: &str, scope: &Scope, locals: &Locals) -> Result<BTreeSet<String>, (String, String)> {
+        self.texts(text, scope, locals, 0).map_err(|why| (why, self.literal_prefix(text, scope, locals)))
+    }
+
+    fn literal_prefix(&self, text: &str, scope: &Scope, locals: &Locals) -> String {
+        let mut prefix = String::new();
+        for piece in jinja::pieces(text).unwrap_or_default() {
+            match piece {
+                Piece::Literal(literal) => prefix.push_str(&literal),
+                Piece::Expression(expression) => match self.expression(&expression, scope, locals, 0) {
+                    Ok(values) => match values.as_slice() {
+                        [Known::Text(one)] if !jinja::templated(one) && !one.contains(WILD) => prefix.push_str(one),
+                        _ => return prefix,
+                    },
+                    Err(_) => return prefix,
+                },
+            }
+        }
+        prefix
+    }
+
+    fn texts(&self, text: &str, scope: &Scope, locals: &Locals, depth: usize) -> Result<BTreeSet<String>, String> {
+        if depth > MAX_DEPTH {
+            return Err("is made of itself".to_owned());
+        }
+        let pieces = jinja::pieces(text).ok_or_else(|| format!("`{}` has statements of Jinja", one_line(text)))?;
+        let mut names = BTreeSet::from([String::new()]);
+        for piece in pieces {
+            let ends: BTreeSet<String> = match piece {
+                Piece::Literal(literal) => BTreeSet::from([literal]),
+                Piece::Expression(expression) => {
+                    let mut ends = BTreeSet::new();
+                    for value in self.expression(&expression, scope, locals, depth)? {
+                        match value {
+                            Known::Text(text) => ends.extend(self.texts(&text, scope, locals, depth + 1)?),
+                            Known::Open(why) => return Err(format!("`{expression}` {why}")),
+                            _ => return Err(format!("`{expression}` is a list or a map")),
+                        }
+                    }
+                    ends
+                }
+            };
+            names = names.iter().flat_map(|start| ends.iter().map(move |end| format!("{start}{end}"))).collect();
+            if names.len() > MAX_NAMES {
+                return Err(format!("`{}` may be more than {MAX_NAMES} names", one_line(text)));
+            }
+        }
+        Ok(names)
+    }
+
+    /// Every value that an expression may have; lists stay lists.
+    pub(super) fn expression(&self, text: &str, scope: &Scope, locals: &Locals, depth: usize) -> Result<Vec<Known>, String> {
+        let text = text.trim();
+        let unknown = || format!("`{}` is not a literal", one_line(text));
+        if depth > MAX_DEPTH {
+            return Err("is made of itself".to_owned());
+        }
+        if let Some(literal) = jinja::quoted(text) {
+            return Ok(vec![Known::Text(literal.to_owned())]);
+        }
+        if let [then, condition] = jinja::split(text, " if ")[..] {
+            let mut values = self.expression(then, scope, locals, depth + 1)?;
+            if let Some(otherwise) = jinja::split(condition, " else ").get(1) {
+                values.extend(self.expression(otherwise, scope, locals, depth + 1)?);
+            }
+            return Ok(values);
+        }
+        for joint in ["~", "+"] {
+            let parts = jinja::split(text, joint);
+            if parts.len() > 1 {
+                let glued: String = parts.iter().map(|part| format!("{{{{ {part} }}}}")).collect();
+                return Ok(self.texts(&glued, scope, locals, depth + 1)?.into_iter().map(Known::Text).collect());
+            }
+        }
+        let mut pipe = jinja::split(text, "|").into_iter();
+        let mut values = self.path(pipe.next().unwrap_or_default().trim(), scope, locals, depth);
+        for filter in pipe {
+            let (name, argument) = filter.trim().split_once('(').map_or((filter.trim(), ""), |(n, a)| (n.trim(), a.trim_end_matches(')')));
+            let textual = |f: fn(&str) -> String| -> Box<dyn Fn(Known) -> Known> {
+                Box::new(move |value| match value {
+                    Known::Text(text) if !jinja::templated(&text) => Known::Text(f(&text)),
+                    Known::Text(text) => Known::Open(format!("is a filtered template `{}`", one_line(&text))),
+                    other => other,
+                })
+            };
+            values = match name {
+                "default" | "d" => {
+                    let otherwise = self.expression(jinja::split(argument, ",")[0], scope, locals, depth + 1);
+                    match (values, otherwise) {
+                        // Not assigned anywhere in the closure: the default is what it is, unless a fact or a register sets it.
+                        (Err(why), Ok(otherwise)) if why.ends_with(NOT_ASSIGNED) => Ok(otherwise),
+                        (Ok(mut values), Ok(otherwise)) => {
+                            values.extend(otherwise);
+                            Ok(values)
+                        }
+                        (Err(why), _) | (_, Err(why)) => Err(why),
+                    }
+                }
+                "lower" => values.map(|v| v.into_iter().map(textual(str::to_lowercase)).collect()),
+                "upper" => values.map(|v| v.into_iter().map(textual(str::to_uppercase)).collect()),
+                "basename" => values.map(|v| v.into_iter().map(textual(|t| t.rsplit('/').next().unwrap_or(t).to_owned())).collect()),
+                "string" | "trim" | "mandatory" => values,
+                _ => Err(unknown()),
+            };
+        }
+        values
+    }
+
+    /// `a.b['c']` without filters.
+    fn path(&self, text: &str, scope: &Scope, locals: &Locals, depth: usize) -> Result<Vec<Known>, String> {
+        let unknown = || format!("`{}` is not a literal", one_line(text));
+        if let Some(literal) = jinja::quoted(text) {
+            return Ok(vec![Known::Text(literal.to_owned())]);
+        }
+        if let Some(list) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
+            let items = jinja::split(list, ",").into_iter().filter(|item| !item.trim().is_empty());
+            let items: Result<Vec<_>, _> = items.map(|item| self.expression(item, scope, locals, depth + 1)).collect();
+            return Ok(vec![Known::List(items?.into_iter().flatten().collect())]);
+        }
+        let steps = steps(text).ok_or_else(unknown)?;
+        let (first, rest) = steps.split_first().ok_or_else(unknown)?;
+        if first == "ansible_facts" && rest.len() == 1 && WORDS.contains(&format!("ansible_{}", rest[0]).as_str()) {
+            return Ok(vec![Known::Text(WILD.to_string())]);
+        }
+        let folder = |path: &std::path::Path| vec![Known::Text(path.to_string_lossy().into_owned())];
+        let mut values = match first.as_str() {
+            "playbook_dir" | "inventory_dir" => folder(&scope.playbook_dir),
+            "role_path" | "ansible_role_path" => folder(scope.role.as_deref().ok_or_else(unknown)?),
+            "role_name" | "ansible_role_name" => {
+                vec![Known::Text(super::names::last(scope.role.as_deref().ok_or_else(unknown)?))]
+            }
+            name if WORDS.contains(&name) => vec![Known::Text(WILD.to_string())],
+            name if self.blind.is_some() => {
+                return Err(format!("`{name}` may be assigned in {}", self.blind.as_deref().unwrap_or_default()));
+            }
+            name => match (locals.get(name), self.known.get(name)) {
+                (None, None) if name.starts_with("ansible_") => return Err(format!("`{name}` is a fact")),
+                (None, None) => return Err(format!("`{name}` {NOT_ASSIGNED}")),
+                // A loop's item or a task's variable may be beaten by one of the same name: both count.
+                (local, known) => {
+                    let mut values: Vec<Known> = known.into_iter().flatten().cloned().collect();
+                    for value in local.into_iter().flatten() {
+                        values.extend(self.taken_apart(value, scope, locals, depth)?);
+                    }
+                    values
+                }
+            },
+        };
+        for step in rest {
+            let mut inner = Vec::new();
+            for value in values {
+                match self.seen_through(value, scope, locals, depth)? {
+                    Known::Map(map) => inner.push(map.get(step).cloned().ok_or_else(|| format!("`{text}` {NOT_ASSIGNED}"))?),
+                    Known::List(items) => match step.parse::<usize>().ok().and_then(|at| items.get(at)) {
+                        Some(item) => inner.push(item.clone()),
+                        None => return Err(unknown()),
+                    },
+                    Known::Text(_) | Known::Each(_) | Known::Alternatives(_) => return Err(unknown()),
+                    Known::Open(why) => return Err(format!("`{text}` {why}")),
+                }
+            }
+            values = inner;
+        }
+        values.into_iter().map(|v| if let Known::Open(why) = v { Err(format!("`{text}` {why}")) } else { Ok(v) }).collect()
+    }
+
+    fn taken_apart(&self, value: &Known, scope: &Scope, locals: &Locals, depth: usize) -> Result<Vec<Known>, String> {
+        if depth > MAX_DEPTH {
+            return Err("is made of itself".to_owned());
+        }
+        match value {
+            Known::Each(list) => self.items(list, scope, locals, depth + 1),
+            Known::Alternatives(value) => {
+                let whole = match &**value {
+                    Known::Text(text) => match jinja::pieces(text).as_deref() {
+                        Some([Piece::Expression(expression)]) => self.expression(expression, scope, locals, depth + 1)?,
+                        _ => vec![Known::Text(text.clone())],
+                    },
+                    other => vec![other.clone()],
+                };
+                let mut names = Vec::new();
+                for value in whole {
+                    let value = self.seen_through(value, scope, locals, depth + 1)?;
+                    names.extend(super::task::alternatives(&value)?.into_iter().map(Known::Text));
+                }
+                Ok(names)
+            }
+            other => Ok(vec![other.clone()]),
+        }
+    }
+
+    /// A text that is one whole expression stands for what that gives; where it may be several things, for none.
+    fn seen_through(&self, value: Known, scope: &Scope, locals: &Locals, depth: usize) -> Result<Known, String> {
+        let Known::Text(text) = &value else { return Ok(value) };
+        match jinja::pieces(text).as_deref() {
+            Some([Piece::Expression(expression)]) => match <[Known; 1]>::try_from(self.expression(expression, scope, locals, depth + 1)?) {
+                Ok([one]) => self.seen_through(one, scope, locals, depth + 1),
+                Err(_) => Err(format!("`{expression}` may be several things")),
+            },
+            _ => Ok(value),
+        }
+    }
+
+    /// The items of a loop.
+    ///
+    /// # Errors
+    /// Why they cannot be known.
+    fn items(&self, value: &Known, scope: &Scope, locals: &Locals, depth: usize) -> Result<Vec<Known>, String> {
+        if depth > MAX_DEPTH {
+            return Err("is made of itself".to_owned());
+        }
+        let mut items = Vec::new();
+        match value {
+            Known::List(list) => {
+                for item in list {
+                    match item {
+                        // `with_items` flattens one level; `loop` does not, and a list as an item has no name in it.
+                        Known::List(inner) => items.extend(inner.iter().cloned()),
+                        other => items.push(other.clone()),
+                    }
+                }
+            }
+            Known::Text(text) => match jinja::pieces(text).as_deref() {
+                Some([Piece::Expression(expression)]) => {
+                    for value in self.expression(expression, scope, locals, depth + 1)? {
+                        match self.seen_through(value, scope, locals, depth + 1)? {
+                            Known::Text(text) if !jinja::templated(&text) => items.push(Known::Text(text)),
+                            Known::Text(text) => return Err(format!("`{}` is not a literal", one_line(&text))),
+                            other => items.extend(self.items(&other, scope, locals, depth + 1)?),
+                        }
+                    }
+                }
+                _ if !jinja::templated(text) => items.push(value.clone()),
+                _ => return Err(format!("`{}` is not a literal", one_line(text))),
+            },
+            Known::Map(_) => items.push(value.clone()),
+            Known::Open(why) => return Err(why.clone()),
+            Known::Each(_) | Known::Alternatives(_) => return Err("is a loop in a loop".to_owned()),
+        }
+        Ok(items)
+    }
+}
+
+const NOT_ASSIGNED: &str = "is assigned nowhere that was read";
+
+/// `a.b['c'][0]` → its steps; `None`: something else.
+fn steps(text: &str) -> Option<Vec<String>> {
+    let word = |t: &str| !t.is_empty() && t.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let mut steps = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix('[') {
+            let (inner, after) = after.split_once(']')?;
+            let step = jinja::quoted(inner).unwrap_or(inner.trim());
+            if jinja::quoted(inner).is_none() && !step.chars().all(|c| c.is_ascii_digit()) {
+                return None;
+            }
+            steps.push(step.to_owned());
+            rest = after;
+        } else {
+            let from = rest.strip_prefix('.').unwrap_or(rest);
+            let end = from.find(['.', '[']).unwrap_or(from.len());
+            if !word(&from[..end]) {
+                return None;
+            }
+            steps.push(from[..end].to_owned());
+            rest = &from[end..];
+        }
+    }
+    (!steps.is_empty()).then_some(steps)
+}

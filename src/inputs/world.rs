@@ -1,0 +1,119 @@
+//! [`World`]: what all stages of one call share: root, environment as data, ansible.cfg, and each file parsed once.
+//!
+//! Invariant: a file is read and parsed at most once a call, so all stages see the same bytes of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::ansible_cfg::AnsibleConfig;
+use super::{InputContext, hash, names};
+use crate::config::pipeline::Pipeline;
+use crate::syntax::yaml::{self, Node};
+
+/// Largest template or script that is searched for look-ups.
+const MAX_TEXT: usize = yaml::MAX_BYTES;
+
+/// A file that was read.
+#[derive(Debug)]
+pub(super) enum Parsed {
+    /// Nothing is there.
+    Absent,
+    /// One lowercase line that reads well behind the file's name, and the line in the file.
+    Refused(String, usize),
+    /// Its documents.
+    Yaml(Vec<Arc<Node>>),
+}
+
+/// Shared by all stages of one call.
+pub(super) struct World<'a> {
+    /// Canonical.
+    pub(super) root: PathBuf,
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) context: &'a InputContext,
+    pub(super) config: AnsibleConfig,
+    parsed: Mutex<BTreeMap<PathBuf, Arc<Parsed>>>,
+    texts: Mutex<BTreeMap<PathBuf, Arc<str>>>,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(root: PathBuf, pipeline: &'a Pipeline, context: &'a InputContext) -> Self {
+        let config = AnsibleConfig::in_force(&root, context);
+        Self { root, pipeline, context, config, parsed: Mutex::default(), texts: Mutex::default() }
+    }
+
+    pub(super) fn exists(&self, path: &Path) -> bool {
+        std::fs::symlink_metadata(path).is_ok()
+    }
+
+    /// Name of a path in the key. Outside the root: `outside:` and how it was written (`text`), or the way from the root; never an
+    /// absolute path.
+    pub(super) fn label(&self, path: &Path, text: &str) -> String {
+        if let Some(name) = names::inside(&self.root, path) {
+            return name;
+        }
+        if text.starts_with('/') || text.starts_with('~') {
+            return format!("outside:{}", text.trim_start_matches('/'));
+        }
+        let (mut up, mut base) = (String::new(), self.root.as_path());
+        while !path.starts_with(base) {
+            up.push_str("../");
+            base = base.parent().unwrap_or(Path::new("/"));
+        }
+        let rest = names::inside(base, path).unwrap_or_default();
+        format!("outside:{up}{rest}")
+    }
+
+    /// The documents of a YAML file.
+    pub(super) fn yaml(&self, path: &Path) -> Arc<Parsed> {
+        if let Some(known) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Arc::clone(known);
+        }
+        let parsed = Arc::new(match hash::read(path, yaml::MAX_BYTES) {
+            Err(None) => Parsed::Absent,
+            Err(Some(why)) => Parsed::Refused(why, 1),
+            Ok(bytes) if bytes.starts_with(b"$ANSIBLE_VAULT;") => Parsed::Refused("is encrypted by ansible-vault".to_owned(), 1),
+            Ok(bytes) => match yaml::parse(&bytes) {
+                Ok(documents) => Parsed::Yaml(documents),
+                Err(error) => Parsed::Refused(format!("is not YAML that can be read: {}", error.message), error.line),
+            },
+        });
+        self.parsed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), Arc::clone(&parsed));
+        parsed
+    }
+
+    /// A file as text with bytes that are not UTF-8 replaced; empty when it cannot be read or is no text at all.
+    pub(super) fn text(&self, path: &Path) -> Arc<str> {
+        if let Some(known) = self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Arc::clone(known);
+        }
+        let bytes = hash::read(path, MAX_TEXT).unwrap_or_default();
+        let text: Arc<str> = if bytes.contains(&0) { Arc::from("") } else { String::from_utf8_lossy(&bytes).into() };
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), Arc::clone(&text));
+        text
+    }
+
+    /// Every file below a folder that `take` accepts, sorted; links are not followed, the fixed list is left out.
+    pub(super) fn files_below(&self, folder: &Path) -> Vec<PathBuf> {
+        let (mut files, mut waiting) = (Vec::new(), vec![folder.to_owned()]);
+        while let Some(folder) = waiting.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if super::walk::fixed(&path).is_some() {
+                    continue;
+                }
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => waiting.push(path),
+                    // A link to a folder is looked into once, not below: enough for reading names, and it ends.
+                    Ok(kind) if kind.is_symlink() && path.is_dir() => {
+                        files.extend(std::fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_file()))
+                    }
+                    Ok(_) => files.push(path),
+                    Err(_) => {}
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+}
