@@ -10,6 +10,8 @@
 //! walker or by the stage's `ignore`, both counted in [`StageInputs::ignored`]; what is not understood takes more, and says so.
 
 pub mod environment;
+pub mod installed;
+pub mod requirements;
 
 mod ansible_cfg;
 mod collect;

@@ -7,6 +7,7 @@ mod build;
 pub mod driver;
 pub mod dry_run;
 pub mod fill;
+pub mod galaxy;
 pub mod journal;
 pub mod keep;
 pub mod queue;

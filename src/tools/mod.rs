@@ -6,6 +6,7 @@
 pub mod ansible;
 pub mod ansible_report;
 pub mod docker;
+pub mod galaxy;
 pub mod git;
 pub mod packer;
 pub mod packer_log;

@@ -2,6 +2,7 @@
 
 mod bad_pipeline;
 mod bad_references;
+mod galaxy;
 mod pipeline_files;
 mod pipeline_mutated;
 mod pipeline_tree;

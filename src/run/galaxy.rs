@@ -1,0 +1,396 @@
+//! Galaxy content: installed once a digest into `.ovenbird/galaxy/<digest>/{roles,collections}`, and resolved for `update`.
+//!
+//! Does not decide which versions are right (the lock file does), nor when to ask. Invariant: a folder whose name is a digest holds
+//! exactly that content: it is installed beside, digested, and then renamed into place; one that was changed since is made anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::lock::{GalaxyPin, Pins};
+use crate::config::pipeline::{Pipeline, Stage};
+use crate::inputs::installed::{self, InstalledError};
+use crate::inputs::requirements::{Requirement, Requirements, RequirementsError};
+use crate::model::digest::Digest;
+use crate::process::command::CommandLine;
+use crate::process::spawn::{self, SpawnError};
+use crate::tools::galaxy::{self, COLLECTIONS, Galaxy, ROLES};
+
+/// A download from the other end of the world with a few hundred megabytes of collections.
+const INSTALL: Duration = Duration::from_secs(20 * 60);
+const LOOK_UP: Duration = Duration::from_secs(60);
+const OUTPUT: u64 = 1 << 20;
+
+/// Galaxy content that is not there as pinned.
+#[derive(Debug, thiserror::Error)]
+pub enum GalaxyError {
+    /// The requirement file cannot be read.
+    #[error("requirement file `{file}` cannot be read")]
+    Read {
+        /// Relative to the root.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is none.
+    #[error("`{file}:{}` is no requirement file", source.line)]
+    Requirements {
+        /// Relative to the root.
+        file: String,
+        /// What is wrong.
+        source: RequirementsError,
+    },
+    /// A tool said no.
+    #[error("galaxy requirements `{file}`: `{command}` failed with {exit}:\n{said}")]
+    Tool {
+        /// Relative to the root.
+        file: String,
+        /// As one would type it.
+        command: String,
+        /// How it ended.
+        exit: spawn::Exit,
+        /// Its last lines.
+        said: String,
+    },
+    /// A tool did not start or did not end.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// A branch or tag that the repository does not have.
+    #[error("galaxy requirements `{file}`: `{url}` has no `{reference}`")]
+    NoCommit {
+        /// Relative to the root.
+        file: String,
+        /// Repository.
+        url: String,
+        /// Branch or tag.
+        reference: String,
+    },
+    /// What was installed is not what is pinned.
+    #[error("galaxy requirements `{file}` install something else than is pinned: {}", moved.join(", "))]
+    Moved {
+        /// Relative to the root.
+        file: String,
+        /// What moved, old → new.
+        moved: Vec<String>,
+    },
+    /// Nothing is pinned, or for other bytes of the file.
+    #[error("galaxy requirements `{file}` are not pinned as they are now")]
+    NotPinned {
+        /// Relative to the root.
+        file: String,
+    },
+    /// The content cannot be digested.
+    #[error(transparent)]
+    Content(#[from] InstalledError),
+    /// A folder below `.ovenbird/galaxy`.
+    #[error("`{}` cannot be {what}", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// `made`, `written`, `moved`, `removed`.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl GalaxyError {
+    /// Is it the fault of an input (exit 65) rather than of a tool or service (69).
+    pub fn is_input(&self) -> bool {
+        matches!(self, Self::Read { .. } | Self::Requirements { .. } | Self::NoCommit { .. } | Self::Moved { .. } | Self::NotPinned { .. })
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Moved { file, .. } | Self::NotPinned { file } => Some(format!("`ovenbird update {file}` pins what they install now")),
+            Self::Tool { command, .. } if command.starts_with("git") => {
+                Some("no question can be answered here: credentials have to come from an SSH agent or a git credential helper".to_owned())
+            }
+            Self::Tool { .. } => Some("servers stand in ansible.cfg (`[galaxy] server_list`) or ANSIBLE_GALAXY_SERVER_LIST".to_owned()),
+            Self::Spawn(SpawnError::Start { .. }) => Some("`ovenbird doctor` looks for every tool that is needed".to_owned()),
+            Self::Read { .. }
+            | Self::Requirements { .. }
+            | Self::Spawn(_)
+            | Self::NoCommit { .. }
+            | Self::Content(_)
+            | Self::Folder { .. } => None,
+        }
+    }
+}
+
+/// Where content with this digest lies.
+pub fn folder(pipeline: &Pipeline, content: Digest) -> PathBuf {
+    base(pipeline).join(content.hex())
+}
+
+fn base(pipeline: &Pipeline) -> PathBuf {
+    pipeline.dir.join(".ovenbird/galaxy")
+}
+
+/// Folders of roles and of collections of a stage's requirement files, in their order: what goes first on Ansible's paths. A file
+/// that is not pinned has none.
+pub fn search_paths(pipeline: &Pipeline, stage: &Stage, pins: &Pins) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let pinned = stage.galaxy.iter().filter_map(|file| pins.galaxy.get(file.to_str()?));
+    let folders: Vec<PathBuf> = pinned.map(|pin| folder(pipeline, pin.content)).collect();
+    (folders.iter().map(|f| f.join(ROLES)).collect(), folders.iter().map(|f| f.join(COLLECTIONS)).collect())
+}
+
+/// Requirement files of these stages, with the digest of each as it is now.
+///
+/// # Errors
+/// [`GalaxyError::Read`].
+pub fn requirement_files<'s>(
+    pipeline: &Pipeline,
+    stages: impl IntoIterator<Item = &'s Stage>,
+) -> Result<BTreeMap<String, Digest>, GalaxyError> {
+    let files: BTreeSet<&str> = stages.into_iter().flat_map(|s| &s.galaxy).filter_map(|file| file.to_str()).collect();
+    files.into_iter().map(|file| Ok((file.to_owned(), Digest::of(&read(pipeline, file)?)))).collect()
+}
+
+fn read(pipeline: &Pipeline, file: &str) -> Result<Vec<u8>, GalaxyError> {
+    std::fs::read(pipeline.root.join(file)).map_err(|source| GalaxyError::Read { file: file.to_owned(), source })
+}
+
+fn parse(file: &str, bytes: &[u8]) -> Result<Requirements, GalaxyError> {
+    Requirements::parse(bytes).map_err(|source| GalaxyError::Requirements { file: file.to_owned(), source })
+}
+
+/// Makes the pinned content of these requirement files be there. Starts nothing for what is.
+///
+/// # Errors
+/// Not pinned, cannot be installed, or what was installed is not what is pinned.
+pub async fn ensure(pipeline: &Pipeline, pins: &Pins, files: &[String], env: &BTreeMap<String, String>) -> Result<(), GalaxyError> {
+    for file in files {
+        let bytes = read(pipeline, file)?;
+        let not_pinned = || GalaxyError::NotPinned { file: file.clone() };
+        let pin = pins.galaxy.get(file).filter(|pin| pin.requirements == Digest::of(&bytes)).ok_or_else(not_pinned)?;
+        let place = folder(pipeline, pin.content);
+        if place.is_dir() {
+            // Somebody may have upgraded a role in place: then the name is no longer true.
+            if digested(&place).await? == pin.content {
+                continue;
+            }
+            remove(&place)?;
+        }
+        let installing = Installing { pipeline, file, env };
+        let requirements = parse(file, &bytes)?;
+        let (temp, versions, content) = installing.install(&requirements, &pin.versions).await?;
+        if content != pin.content {
+            return Err(GalaxyError::Moved { file: file.clone(), moved: moved(pin, &versions, content) });
+        }
+        put(pipeline, temp, content)?;
+    }
+    Ok(())
+}
+
+/// What a requirement file installs now; the content is kept, so a build does not install it again.
+///
+/// # Errors
+/// It cannot be installed.
+pub async fn resolve(pipeline: &Pipeline, file: &str, env: &BTreeMap<String, String>) -> Result<GalaxyPin, GalaxyError> {
+    let bytes = read(pipeline, file)?;
+    let requirements = parse(file, &bytes)?;
+    let installing = Installing { pipeline, file, env };
+    let mut commits = BTreeMap::new();
+    for requirement in requirements.roles.iter().chain(&requirements.collections) {
+        if let Some((url, reference)) = &requirement.git {
+            commits.insert(requirement.key.clone(), installing.commit(url, reference).await?);
+        }
+    }
+    let (temp, versions, content) = installing.install(&requirements, &commits).await?;
+    put(pipeline, temp, content)?;
+    Ok(GalaxyPin { requirements: Digest::of(&bytes), versions, content })
+}
+
+fn moved(pin: &GalaxyPin, versions: &BTreeMap<String, String>, content: Digest) -> Vec<String> {
+    let names: BTreeSet<&String> = pin.versions.keys().chain(versions.keys()).collect();
+    let or = |version: Option<&String>| version.map_or_else(|| "nothing".to_owned(), Clone::clone);
+    let mut moved: Vec<String> = names
+        .into_iter()
+        .filter(|name| pin.versions.get(*name) != versions.get(*name))
+        .map(|name| format!("{name} {} → {}", or(pin.versions.get(name)), or(versions.get(name))))
+        .collect();
+    if moved.is_empty() {
+        moved.push(format!("the same versions with other files ({} → {})", pin.content.short(), content.short()));
+    }
+    moved
+}
+
+struct Installing<'a> {
+    pipeline: &'a Pipeline,
+    file: &'a str,
+    env: &'a BTreeMap<String, String>,
+}
+
+impl Installing<'_> {
+    fn galaxy(&self) -> Galaxy<'_> {
+        Galaxy { root: &self.pipeline.root, env: self.env }
+    }
+
+    async fn run(&self, command: &CommandLine, time: Duration) -> Result<String, GalaxyError> {
+        let output = spawn::output(command, time, OUTPUT).await?;
+        if output.exit.success() {
+            return Ok(output.stdout);
+        }
+        let said = format!("{}\n{}", output.stdout.trim_end(), output.stderr.trim_end());
+        let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+        let said = lines[lines.len().saturating_sub(15)..].join("\n");
+        let command = format!("{} {}", command.name(), command.args.first().map_or_else(Default::default, |a| a.to_string_lossy()));
+        Err(GalaxyError::Tool { file: self.file.to_owned(), command, exit: output.exit, said })
+    }
+
+    async fn commit(&self, url: &str, reference: &str) -> Result<String, GalaxyError> {
+        if galaxy::is_commit(reference) {
+            return Ok(reference.to_owned());
+        }
+        let none = || GalaxyError::NoCommit { file: self.file.to_owned(), url: url.to_owned(), reference: reference.to_owned() };
+        match self.run(&self.galaxy().commit_of(url, reference), LOOK_UP).await {
+            Ok(said) => galaxy::parse_commit(&said, reference).ok_or_else(none),
+            // What `--exit-code` gives when the repository answers and has no such reference.
+            Err(GalaxyError::Tool { exit: spawn::Exit::Code(2), .. }) => Err(none()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Installs into a folder of its own: that folder, the versions in it, its digest.
+    async fn install(
+        &self,
+        requirements: &Requirements,
+        exact: &BTreeMap<String, String>,
+    ) -> Result<(tempfile::TempDir, BTreeMap<String, String>, Digest), GalaxyError> {
+        let base = base(self.pipeline);
+        std::fs::create_dir_all(&base).map_err(|source| GalaxyError::Folder { path: base.clone(), what: "made", source })?;
+        sweep(&base);
+        let made = tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir_in(&base);
+        let temp = made.map_err(|source| GalaxyError::Folder { path: base, what: "made", source })?;
+        for name in [ROLES, COLLECTIONS] {
+            let path = temp.path().join(name);
+            std::fs::create_dir(&path).map_err(|source| GalaxyError::Folder { path, what: "made", source })?;
+        }
+        let mut file = tempfile::Builder::new().suffix(".yml").tempfile().map_err(|source| GalaxyError::Folder {
+            path: temp.path().to_owned(),
+            what: "written",
+            source,
+        })?;
+        io::Write::write_all(&mut file, requirements.exact(exact).as_bytes()).map_err(|source| GalaxyError::Folder {
+            path: file.path().to_owned(),
+            what: "written",
+            source,
+        })?;
+        if !requirements.roles.is_empty() {
+            self.run(&self.galaxy().roles(file.path(), temp.path()), INSTALL).await?;
+        }
+        if !requirements.collections.is_empty() {
+            self.run(&self.galaxy().collections(file.path(), temp.path()), INSTALL).await?;
+        }
+        let versions = tidy(temp.path(), requirements, exact)?;
+        let content = digested(temp.path()).await?;
+        Ok((temp, versions, content))
+    }
+}
+
+/// Temporary folders are named so that those of a process that is gone can be told.
+const PREFIX: &str = ".installing-";
+
+/// Removes what installations left behind that did not live to clean up.
+fn sweep(base: &Path) {
+    for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|n| n.strip_prefix(PREFIX)).and_then(|n| n.split('-').next()).and_then(|n| n.parse().ok());
+        let Some(pid) = pid.map(nix::unistd::Pid::from_raw) else { continue };
+        if nix::sys::signal::kill(pid, None) == Err(nix::errno::Errno::ESRCH) {
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
+    }
+}
+
+async fn digested(folder: &Path) -> Result<Digest, GalaxyError> {
+    let path = folder.to_owned();
+    let joined = tokio::task::spawn_blocking(move || installed::digest(&path)).await;
+    Ok(joined.unwrap_or_else(|error| Err(InstalledError { path: folder.to_owned(), what: error.to_string() }))?)
+}
+
+fn put(pipeline: &Pipeline, temp: tempfile::TempDir, content: Digest) -> Result<(), GalaxyError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = folder(pipeline, content);
+    if place.is_dir() {
+        // Ours or another run's; `ensure` digests what it finds.
+        return Ok(());
+    }
+    let failed = |source| GalaxyError::Folder { path: place.clone(), what: "moved", source };
+    // A temporary folder is its owner's alone; the content is nobody's secret.
+    std::fs::set_permissions(temp.path(), std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    let path = temp.keep();
+    match std::fs::rename(&path, &place) {
+        Ok(()) => Ok(()),
+        Err(_) if place.is_dir() => remove(&path),
+        Err(source) => {
+            drop(std::fs::remove_dir_all(&path));
+            Err(failed(source))
+        }
+    }
+}
+
+fn remove(path: &Path) -> Result<(), GalaxyError> {
+    std::fs::remove_dir_all(path).map_err(|source| GalaxyError::Folder { path: path.to_owned(), what: "removed", source })
+}
+
+/// Takes out what differs from installation to installation, and reads which versions are there.
+fn tidy(folder: &Path, requirements: &Requirements, exact: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, GalaxyError> {
+    let mut versions = BTreeMap::new();
+    let or_none = |version: String| if version.is_empty() { "-".to_owned() } else { version };
+    for (name, role) in folders(&folder.join(ROLES)) {
+        let info = role.join("meta/.galaxy_install_info");
+        let version = std::fs::read_to_string(&info).map(|text| galaxy::parse_role_info(&text)).unwrap_or_default();
+        if info.exists() {
+            std::fs::remove_file(&info).map_err(|source| GalaxyError::Folder { path: info, what: "removed", source })?;
+        }
+        versions.insert(format!("role {name}"), or_none(version));
+    }
+    let collections = folder.join(COLLECTIONS).join("ansible_collections");
+    for (name, namespace) in folders(&collections) {
+        // `acme.tools-1.2.3.info` says from which server it came, which is no part of what it is.
+        if name.ends_with(".info") {
+            remove(&namespace)?;
+            continue;
+        }
+        for (_, collection) in folders(&namespace) {
+            let (list, about) = (collection.join("FILES.json"), collection.join("MANIFEST.json"));
+            let read = |path: &Path| std::fs::read_to_string(path).ok();
+            let (Some(files), Some(manifest)) = (read(&list), read(&about)) else { continue };
+            if let Some((files, manifest)) = galaxy::in_order(&files, &manifest) {
+                for (path, text) in [(list, files), (about, manifest.clone())] {
+                    rewrite(&path, &text).map_err(|source| GalaxyError::Folder { path, what: "written", source })?;
+                }
+            }
+            if let Some((fqcn, version)) = galaxy::parse_manifest(&manifest) {
+                versions.insert(format!("collection {fqcn}"), version);
+            }
+        }
+    }
+    // A repository's commit says more than the version that its content claims.
+    let from_git = |requirement: &&Requirement| requirement.git.is_some();
+    for requirement in requirements.roles.iter().chain(&requirements.collections).filter(from_git) {
+        if let Some(commit) = exact.get(&requirement.key) {
+            versions.insert(requirement.key.clone(), commit.clone());
+        }
+    }
+    Ok(versions)
+}
+
+/// In a folder that nobody else knows yet, so nothing has to be atomic.
+fn rewrite(path: &Path, text: &str) -> io::Result<()> {
+    io::Write::write_all(&mut std::fs::File::create(path)?, text.as_bytes())
+}
+
+/// Folders in a folder with their names, sorted; nothing when it is not there.
+fn folders(folder: &Path) -> Vec<(String, PathBuf)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = |path: PathBuf| Some((path.file_name().and_then(OsStr::to_str)?.to_owned(), path));
+    let mut found: Vec<(String, PathBuf)> = entries.map(|e| e.path()).filter(|p| p.is_dir()).filter_map(named).collect();
+    found.sort();
+    found
+}
