@@ -11,12 +11,53 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 /// The repository.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A test that waits longer than this waits for ever.
+pub const PATIENCE: Duration = Duration::from_mins(3);
+
+/// The environment that `.tools/env.sh` sets, without anything of the person who runs the tests but the search path.
+#[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a shell reads the file, and finds itself on PATH")]
+pub fn tools() -> &'static BTreeMap<String, String> {
+    static TOOLS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    TOOLS.get_or_init(|| {
+        let folder = std::env::var_os("OVENBIRD_TOOLS_DIR").map_or_else(|| root().join(".tools"), PathBuf::from);
+        let file = folder.join("env.sh");
+        assert!(file.is_file(), "`{}` is not there: the tools are not installed; run `make tools`", file.display());
+        let path = std::env::var("PATH").unwrap_or_default();
+        let output = std::process::Command::new("bash")
+            .args(["-c", ". \"$0\" && exec env -0"])
+            .arg(&file)
+            .env_clear()
+            .env("PATH", path)
+            .output()
+            .expect("bash starts");
+        assert!(output.status.success(), "{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("the environment is UTF-8");
+        let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(name, _)| !matches!(*name, "_" | "SHLVL" | "PWD" | "OLDPWD")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+    })
+}
+
+/// Asks until there is an answer.
+#[expect(clippy::disallowed_methods, reason = "asking again is how one waits for a thing in another process")]
+#[track_caller]
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// A running local EC2.
@@ -49,7 +90,7 @@ impl LocalEc2 {
         }
         // Prints its environment, then lives as long as our end of the pipe.
         command.args(["--", "sh", "-c", "env; echo READY; exec cat >/dev/null"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.env_clear().envs(tools()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("tests/cloud/local-ec2 starts");
         let mut environment = BTreeMap::new();
         let mut ready = false;
@@ -107,6 +148,14 @@ impl LocalEc2 {
         calls.iter().filter(|c| c["agent"] == agent).map(|c| c["action"].as_str().expect("a name").to_owned()).collect()
     }
 
+    /// Calls of everybody.
+    pub fn calls(&self) -> Vec<Call> {
+        let all = self.ask("GET", "calls", "");
+        let text = |call: &Value, name: &str| call[name].as_str().unwrap_or_default().to_owned();
+        let calls = all["calls"].as_array().expect("a list");
+        calls.iter().map(|c| Call { agent: text(c, "agent"), action: text(c, "action"), knob: text(c, "knob") }).collect()
+    }
+
     /// Everything in the account that was not there at the start.
     pub fn left(&self) -> Value {
         self.ask("GET", "left", "")
@@ -154,6 +203,17 @@ impl LocalEc2 {
         assert!(head.lines().next().is_some_and(|line| line.contains(" 200 ")), "{method} {path}: {answer}");
         serde_json::from_str(body).expect("JSON")
     }
+}
+
+/// A call to the API.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// `packer`, `ovenbird`, `other`.
+    pub agent: String,
+    /// `RunInstances` ….
+    pub action: String,
+    /// The knob that hit it, or nothing.
+    pub knob: String,
 }
 
 impl Drop for LocalEc2 {

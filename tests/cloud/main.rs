@@ -1,4 +1,16 @@
-//! Everything that needs the local EC2, in one binary: each links the SDK again.
+//! Everything that needs the local EC2, in one binary: each links the SDK again. One module a subject.
+//!
+//! Whole runs are the real binary with real Packer, Ansible and Docker; where a test is about ovenbird and not about provisioning, a
+//! fake Packer (tests/fakes/packer) makes the images. Needs what `make tools` installs, and fails without it.
 
+pub mod account;
 mod catalog;
+mod dry_run;
+mod faults;
+mod foreign;
 pub mod harness;
+mod interrupts;
+pub mod project;
+mod screen;
+mod together;
+mod whole;

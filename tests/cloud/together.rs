@@ -1,0 +1,28 @@
+//! Two runs in one checkout.
+
+use serde_json::json;
+
+use crate::account::Account;
+use crate::harness::LocalEc2;
+use crate::project::Project;
+
+#[test]
+fn a_second_run_waits_for_the_first_and_adopts_what_it_built_or_gives_up_when_asked() {
+    let cloud = LocalEc2::start(true);
+    let mut project = Project::small("together", &cloud);
+    let gate = project.beside("gate");
+    project.fake_packer(&json!([{ "until": gate }]));
+    let mut first = project.start(&["build", "--no-dry-run"]);
+    first.says("nothing much");
+    project.expect(75, &["build", "--no-dry-run", "--no-wait"]).said("held by");
+    let mut second = project.start(&["build", "--no-dry-run"]);
+    second.says("waiting for");
+    assert!(!first.ended() && !second.ended());
+    project.touch_beside("gate");
+    let (first, second) = (first.end(), second.end());
+    assert_eq!((first.code, second.code), (Some(0), Some(0)), "{first}\n{second}");
+    let mut runs = project.packer_runs();
+    runs.sort();
+    assert_eq!(runs.iter().map(|(stage, _)| stage.as_str()).collect::<Vec<_>>(), ["api", "base", "web"], "each once");
+    Account::of(&cloud).only_sealed_images(&["api", "base", "web"]);
+}
