@@ -208,7 +208,7 @@ mod tests {
         RunId::new(&format!("20261122t{n:06}"), n)
     }
 
-    /// As `event::Stamped` serialises it; `tests/suite` holds that they agree.
+    /// As `event::Stamped` serialises it; `tests/suite/run_record.rs` holds that they agree.
     fn event(kind: &str, stage: &str, outcome: &str, seconds: f64) -> String {
         let step = format!(r#"{{"node":{{"stage":"{stage}","architecture":"x86_64"}},"kind":"{kind}"}}"#);
         format!(

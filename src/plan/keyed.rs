@@ -72,11 +72,12 @@ pub fn manifests(
 ) -> BTreeMap<NodeId, Keyed> {
     // Two stages mostly read the same roles; a tree is kept once.
     let mut contents = Contents::new();
+    let mut seen = Seen::new();
     let digested: BTreeMap<&Name, Digested> = inputs
         .iter()
         .map(|(name, read)| {
-            let trees = digest_trees(&read.trees, &mut contents);
-            let verify_trees = digest_trees(&read.verify_trees, &mut contents);
+            let trees = digest_trees(&read.trees, &mut seen, &mut contents);
+            let verify_trees = digest_trees(&read.verify_trees, &mut seen, &mut contents);
             (name, Digested { read, trees, verify_trees })
         })
         .collect();
@@ -98,11 +99,19 @@ struct Digested<'a> {
     verify_trees: BTreeMap<String, Digest>,
 }
 
-fn digest_trees(trees: &BTreeMap<String, Tree>, contents: &mut Contents) -> BTreeMap<String, Digest> {
+/// Trees that were digested already. One of the same name is mostly equal, and comparing is cheaper than hashing.
+type Seen<'a> = BTreeMap<&'a str, Vec<(&'a Tree, Digest)>>;
+
+fn digest_trees<'a>(trees: &'a BTreeMap<String, Tree>, seen: &mut Seen<'a>, contents: &mut Contents) -> BTreeMap<String, Digest> {
     trees
         .iter()
         .map(|(name, tree)| {
-            let digest = canonical::digest(tree);
+            let same_name = seen.entry(name).or_default();
+            let known = same_name.iter().find(|(other, _)| *other == tree).map(|(_, digest)| *digest);
+            let digest = known.unwrap_or_else(|| canonical::tree_digest(tree));
+            if known.is_none() {
+                same_name.push((tree, digest));
+            }
             contents.entry(digest).or_insert_with(|| Arc::new(tree.clone()));
             (name.clone(), digest)
         })

@@ -6,3 +6,4 @@ mod galaxy;
 mod pipeline_files;
 mod pipeline_mutated;
 mod pipeline_tree;
+mod run_record;
