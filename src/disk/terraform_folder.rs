@@ -59,6 +59,25 @@ pub(super) fn declared(root: &Path, relative: &Path) -> io::Result<Declared> {
     Ok(declared)
 }
 
+/// Files of the folder whose values win over those of `file`, because Terraform reads them by itself and later: `terraform.tfvars`,
+/// `terraform.tfvars.json`, then `*.auto.tfvars` and `*.auto.tfvars.json` by name. None when `file` is one that has to be named to
+/// Terraform, since such a file wins over all of these.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub(super) fn read_after(folder: &Path, file: &str) -> io::Result<Vec<String>> {
+    let rank = |name: &str| match name {
+        "terraform.tfvars" => Some((0, String::new())),
+        "terraform.tfvars.json" => Some((1, String::new())),
+        _ => (name.ends_with(".auto.tfvars") || name.ends_with(".auto.tfvars.json")).then(|| (2, name.to_owned())),
+    };
+    let Some(own) = rank(file) else { return Ok(Vec::new()) };
+    let names = folder.read_dir()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut after: Vec<String> = names.filter(|name| rank(name).is_some_and(|other| other > own)).collect();
+    after.sort_unstable();
+    Ok(after)
+}
+
 fn has_extension(name: &str, extension: &str) -> bool {
     Path::new(name).extension().is_some_and(|found| found == extension)
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::config::pipeline::{Emit, EmitName, EmitValue};
 use crate::config::schema::nearest;
-use crate::disk::terraform_folder::{Declared, declared};
+use crate::disk::terraform_folder::{Declared, declared, read_after};
 use crate::disk::unified::unified;
 use crate::disk::{tfvars_hcl, tfvars_json};
 use crate::model::problem::{Problem, SourceText};
@@ -115,7 +115,10 @@ pub fn inspect(root: &Path, pipeline: &Arc<SourceText>, emit: &Emit) -> EmitTarg
         target.problems.push(problem.at(pipeline, emit.span.clone(), ""));
     } else if holds_variables(&emit.path) {
         match declared(root, folder) {
-            Ok(declared) => target.problems.extend(undeclared(declared, pipeline, emit, folder)),
+            Ok(declared) => {
+                target.problems.extend(undeclared(declared, pipeline, emit, folder));
+                target.problems.extend(shadowed(root, pipeline, emit, folder));
+            }
             Err(error) => {
                 let problem = Problem::error(format!("`{}` cannot be listed: {error}", folder.display()));
                 target.problems.push(problem.at(pipeline, emit.span.clone(), ""));
@@ -182,6 +185,23 @@ fn undeclared(declared: Declared, pipeline: &Arc<SourceText>, emit: &Emit, folde
         .collect();
     if !problems.is_empty() {
         problems.extend(declared.unreadable);
+    }
+    problems
+}
+
+/// Names that another file of the folder sets, too, and wins: Terraform would not see what is written here.
+fn shadowed(root: &Path, pipeline: &Arc<SourceText>, emit: &Emit, folder: &Path) -> Vec<Problem> {
+    let own = emit.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let mut problems = Vec::new();
+    for file in read_after(&root.join(folder), own).unwrap_or_default() {
+        let path = folder.join(&file);
+        // A file that cannot be read is one that Terraform refuses by itself.
+        let Ok(Ok((_, present))) = std::fs::read(root.join(&path)).map(|bytes| read(&path, &bytes)) else { continue };
+        for name in emit.names.iter().filter(|name| present.iter().any(|found| found.name == name.name)) {
+            let summary = format!("`{}` is set in `{}`, too, which Terraform reads later than `{own}`", name.name, path.display());
+            let help = format!("remove it from `{}`, or its value stays in force", path.display());
+            problems.push(Problem::warning(summary).at(pipeline, name.span.clone(), "").help(help));
+        }
     }
     problems
 }

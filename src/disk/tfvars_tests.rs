@@ -196,6 +196,16 @@ fn a_name_that_terraform_does_not_declare_is_refused_with_the_nearest() {
 }
 
 #[test]
+fn a_later_file_that_sets_the_same_name_is_told() {
+    let later = [("v.tf", CODE), ("z.auto.tfvars", "web_ami_id = \"ami-1\"\n"), ("a.auto.tfvars", "web_ami_id = \"ami-2\"\n")];
+    let told_of = |file: &str| told(&inspected(file, &later, &["web_ami_id"]));
+    let warning = "warning: `web_ami_id` is set in `env/z.auto.tfvars`, too, which Terraform reads later than `m.auto.tfvars` \
+        (remove it from `env/z.auto.tfvars`, or its value stays in force)";
+    assert_eq!(told_of("m.auto.tfvars"), [warning]);
+    assert_eq!((told_of("terraform.tfvars").len(), told_of("z.auto.tfvars.json").len(), told_of("production.tfvars").len()), (2, 0, 0));
+}
+
+#[test]
 fn code_that_cannot_be_read_makes_a_missing_name_a_warning() {
     let target = inspected("x.tfvars", &[("v.tf", CODE), ("w.tf", "variable \"a\" {\n")], &["web_ami_id", "other"]);
     let told = told(&target);

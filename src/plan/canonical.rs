@@ -53,7 +53,7 @@ fn tree_bytes(tree: &Tree) -> Vec<u8> {
                 out.push(b'}');
             }
             // Few; not worth a second writer.
-            Entry::Link { .. } | Entry::EmptyFolder | Entry::Absent => out.extend_from_slice(&bytes(entry)),
+            Entry::Link { .. } | Entry::Special { .. } | Entry::EmptyFolder | Entry::Absent => out.extend_from_slice(&bytes(entry)),
         }
     }
     out.push(b'}');

@@ -84,7 +84,8 @@ pub fn plan(given: Given<'_>, wishes: &Wishes) -> Result<Plan, PlanError> {
         return Err(PlanError::Targets(problems));
     }
 
-    let mut planner = Planner { given, wishes, wanted, actions: BTreeMap::new(), dry_runs: BTreeMap::new(), warnings: Vec::new() };
+    let warnings = problems.0.into_iter().map(|problem| problem.summary).collect();
+    let mut planner = Planner { given, wishes, wanted, actions: BTreeMap::new(), dry_runs: BTreeMap::new(), warnings };
     if wishes.build {
         planner.decide_images(&emits);
     }
