@@ -1,4 +1,4 @@
-//! [`write`]: replaces a file as a whole, or leaves it as it was.
+//! [`write()`]: replaces a file as a whole, or leaves it as it was.
 //!
 //! A temp file in the same folder, flushed to disk, then renamed over the old one, then the folder flushed: after a crash there is
 //! the old file or the new one, never half of one. Links are followed first, because a rename would replace the link. Invariant: on
@@ -31,7 +31,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
 /// Writes `bytes` with exactly this mode, for files that hold values of secrets.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_with_mode(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), WriteError> {
     replace(path, Some(mode), |file| file.write_all(bytes))
 }
