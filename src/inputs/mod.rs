@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! playbook, role, task, lookups   follow a playbook          named, variables   a name → files, templated ones too
-//! template                        follows Packer's           reach              what was found, why, and where it had to widen
+//! template, template_hcl, _json   follow Packer's            reach              what was found, why, and where it had to widen
 //! walk, hash                      the one tree walker        environment        the one allow-list
 //! ```
 //!
@@ -27,6 +27,8 @@ mod reach;
 mod role;
 mod task;
 mod template;
+mod template_hcl;
+mod template_json;
 mod variables;
 mod walk;
 mod world;

@@ -93,10 +93,15 @@ impl<'w> Reach<'w> {
         format!("{}:{line}", self.world.label(file, ""))
     }
 
+    /// A text without where the checkout lies: `playbook_dir` and `path.root` put that into names.
+    fn shown(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.world.root.display()), "")
+    }
+
     /// One more link of a reason chain.
     pub(super) fn because(&self, scope: &Scope, what: impl Into<String>, line: usize) -> Vec<Why> {
         let mut why = scope.why.clone();
-        why.push(Why { what: what.into(), via: Some(self.place(&scope.file, line)) });
+        why.push(Why { what: self.shown(&what.into()), via: Some(self.place(&scope.file, line)) });
         why
     }
 
@@ -118,7 +123,7 @@ impl<'w> Reach<'w> {
 
     /// Takes more than is read: a folder, or the whole root.
     pub(super) fn widen(&mut self, folder: Option<&Path>, because: impl Into<String>, scope: &Scope, line: usize) {
-        let because = because.into();
+        let because = self.shown(&because.into());
         let root = self.world.root.clone();
         // A folder that holds the root, or that is not there, says nothing: the root is what the checkout has.
         let folder = folder.filter(|f| !root.starts_with(f) && f.is_dir()).map_or(root.clone(), Path::to_owned);

@@ -1,28 +1,261 @@
-//! Packer templates: ours by its folder, somebody else's by what it can be seen to read.
+//! Packer templates, ours and somebody else's: what a setting of a provisioner, builder or post-processor reads.
 //!
-//! Invariant: a path that a template reads is an input or a widening that says why.
+//! `template_hcl` and `template_json` take templates apart and evaluate texts; here stands what a setting means. Invariant: a path
+//! that a template reads is an input or a widening that says why; a text that happens to name a file of the checkout is one too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::known::{Known, one_line};
+use super::named::Purpose;
 use super::reach::{Reach, Scope};
+use super::variables::Locals;
+use super::walk::Part;
+use super::{jinja, names};
 use crate::model::value::Value;
 use crate::plan::inputs::Why;
 
+/// A text of a template: every value that it may have, or why that is not known and the literal text that it begins with.
+pub(super) type Texts = Result<BTreeSet<String>, (String, String)>;
+
+/// Where a setting stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Block {
+    /// Provisioner of a type; `None`: not a literal.
+    Provisioner(Option<String>),
+    /// Post-processor of a type.
+    PostProcessor(Option<String>),
+    /// Builder.
+    Source,
+    /// Anything else.
+    Other,
+}
+
+/// What is read of one template.
+pub(super) struct Template {
+    /// Folder of the template: `path.root`, `template_dir`.
+    pub(super) folder: PathBuf,
+    /// Values that are given from outside; a name is missing where only the template itself knows.
+    pub(super) given: BTreeMap<String, Known>,
+    /// The project's own: ovenbird itself fills its arguments, and they have been read already.
+    pub(super) ours: bool,
+}
+
+/// Settings that name files of the machine that Packer runs on and whose names say so.
+const PATH_ENDS: &[&str] =
+    &["_file", "_files", "_dir", "_dirs", "_directory", "_path", "_paths", "script", "scripts", "_source", "manifests"];
+/// Settings that look like these and are not: files on the other machine, files that are written, keys.
+const NOT_READ: &[&str] = &[
+    "remote",
+    "destination",
+    "output",
+    "staging",
+    "ssh_",
+    "winrm_",
+    "_key_",
+    "private_key",
+    "log_",
+    "target",
+    "strip_path",
+    "scp_",
+    "sftp_",
+];
+
 impl Reach<'_> {
-    /// The project's own template folder: all of it, by its bytes.
-    pub(super) fn default_template(&mut self, folder: &Path, _playbook: &Path) {
-        self.take(folder, vec![Why { what: "Packer template".to_owned(), via: None }]);
+    /// The project's own template folder: all of it, by its bytes, and what it reads outside of itself.
+    pub(super) fn default_template(&mut self, folder: &Path, playbook: &Path) {
+        let why = vec![Why { what: "Packer template".to_owned(), via: None }];
+        self.take(folder, why.clone());
+        let given = BTreeMap::from([("playbook_file".to_owned(), Known::Text(playbook.to_string_lossy().into_owned()))]);
+        let template = Template { folder: folder.to_owned(), given: self.with_environment(given), ours: true };
+        self.hcl_template(&template, hcl_files(folder), &[], &why);
     }
 
-    /// Somebody's template, file or folder.
-    pub(super) fn foreign_template(&mut self, template: &Path, var_files: &[PathBuf], _vars: &BTreeMap<String, Value>) {
+    /// Somebody's template, file or folder, untouched.
+    pub(super) fn foreign_template(&mut self, path: &Path, var_files: &[PathBuf], vars: &BTreeMap<String, Value>) {
         let why = vec![Why { what: "Packer template".to_owned(), via: None }];
-        self.take(template, why.clone());
         for file in var_files {
             self.take(file, vec![Why { what: "Packer variables".to_owned(), via: None }]);
         }
-        let scope = Scope { playbook_dir: self.world.root.clone(), role: None, file: template.to_owned(), why };
-        self.widen(None, "a foreign template is not read yet", &scope, 1);
+        let given = vars.iter().map(|(name, value)| (name.clone(), Known::of_value(value))).collect();
+        let folder = if path.is_dir() { path.to_owned() } else { path.parent().map(Path::to_owned).unwrap_or_default() };
+        let template = Template { folder, given: self.with_environment(given), ours: false };
+        // The playbooks that it names lie in folders of their own; here only ansible.cfg and the like are shared.
+        if path.is_dir() {
+            let label = self.world.label(path, "");
+            self.take_as(path, Part::PackerFiles, label, why.clone());
+            let mut auto: Vec<PathBuf> = files_that_end(path, ".auto.pkrvars.hcl");
+            auto.extend(files_that_end(path, ".auto.pkrvars.json"));
+            auto.extend(var_files.iter().cloned());
+            if !files_that_end(path, ".pkr.json").is_empty() {
+                let scope = self.template_scope(path, &why);
+                self.widen(None, "HCL2 in JSON is not read", &scope, 1);
+            }
+            self.hcl_template(&template, hcl_files(path), &auto, &why);
+        } else {
+            self.take(path, why.clone());
+            if path.to_string_lossy().ends_with(".json") {
+                self.json_template(&template, path, var_files, &why);
+            } else {
+                self.hcl_template(&template, vec![path.to_owned()], var_files, &why);
+            }
+        }
     }
+
+    /// `PKR_VAR_x` gives `x` where nothing else does; both count.
+    fn with_environment(&self, mut given: BTreeMap<String, Known>) -> BTreeMap<String, Known> {
+        for (name, value) in &self.world.context.environment {
+            if let Some(name) = name.strip_prefix("PKR_VAR_") {
+                given.entry(name.to_owned()).or_insert_with(|| Known::Text(value.clone()));
+            }
+        }
+        given
+    }
+
+    pub(super) fn template_scope(&self, file: &Path, why: &[Why]) -> Scope {
+        Scope { playbook_dir: self.world.root.clone(), role: None, file: file.to_owned(), why: why.to_vec() }
+    }
+
+    /// What one setting reads. A list comes as several texts.
+    pub(super) fn setting(&mut self, template: &Template, block: &Block, key: &str, values: &[Texts], scope: &Scope, line: usize) {
+        if *block == Block::Other {
+            // Variables and locals count where they are used.
+            return;
+        }
+        let kind = match block {
+            Block::Provisioner(kind) => kind.as_deref(),
+            Block::PostProcessor(_) | Block::Source | Block::Other => None,
+        };
+        let ansible = matches!(kind, Some("ansible" | "ansible-local"));
+        let uploads = matches!(block, Block::Provisioner(None)) || kind == Some("file");
+        if key == "extra_arguments" && ansible {
+            return self.template_arguments(template, values, scope, line);
+        }
+        if key == "ansible_env_vars" && ansible {
+            return self.template_environment(values, scope, line);
+        }
+        let is_path = match key {
+            "source" | "sources" => uploads,
+            _ if NOT_READ.iter().any(|part| key.contains(part)) => false,
+            _ => PATH_ENDS.iter().any(|end| key.ends_with(end)) || matches!(key, "group_vars" | "host_vars"),
+        };
+        for value in values {
+            match value {
+                Ok(texts) => {
+                    for text in texts {
+                        for found in self.template_path(template, text, is_path, key, scope, line) {
+                            if uploads {
+                                self.exact(&found);
+                            }
+                            match key {
+                                "playbook_file" | "playbook_files" if ansible => {
+                                    let why = self.because(scope, format!("playbook {}", names::last(&found)), line);
+                                    self.playbook(&found, why);
+                                }
+                                "galaxy_file" if ansible => self.requirements(&found, scope),
+                                "inventory_file" | "inventory_directory" if ansible => {
+                                    let inner = Scope { playbook_dir: self.world.root.clone(), ..scope.clone() };
+                                    self.arguments(&["-i".to_owned(), found.to_string_lossy().into_owned()], &inner);
+                                }
+                                _ => {}
+                            }
+                        }
+                    }
+                }
+                Err((why, prefix)) if is_path => {
+                    let because = format!("`{key}` of a template: {}", one_line(why));
+                    let folder = prefix.rsplit_once('/').map(|(folder, _)| names::join(&self.world.root, folder));
+                    self.widen(folder.as_deref(), because, scope, line);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// A text that is or may be a path, seen from the root (where Packer runs) and from the template's folder.
+    pub(super) fn template_path(
+        &mut self,
+        template: &Template,
+        text: &str,
+        is_path: bool,
+        key: &str,
+        scope: &Scope,
+        line: usize,
+    ) -> Vec<PathBuf> {
+        if text.is_empty() || text.contains(['\n', '\0']) || text.contains("://") || !is_path && text.contains(' ') {
+            return Vec::new();
+        }
+        let why = self.because(scope, format!("`{key}`: {text}"), line);
+        let mut found = Vec::new();
+        let candidates = BTreeSet::from([names::join(&self.world.root, text), names::join(&template.folder, text)]);
+        for path in &candidates {
+            let there = self.world.exists(path);
+            // Of texts that only may be paths, folders need a slash: `ansible` is more often a user than a folder.
+            let meant = is_path || there && (path.is_file() || text.contains('/')) && !self.world.root.starts_with(path);
+            if meant && there {
+                // Absolute because `path.root` is; the name must not be.
+                let label = self.world.label(path, if Path::new(text).starts_with(&template.folder) { "" } else { text });
+                self.take_as(path, Part::Whole, label, why.clone());
+                found.push(path.clone());
+            }
+        }
+        if is_path && found.is_empty() {
+            for path in candidates {
+                let label = self.world.label(&path, text);
+                self.take_as(&path, Part::Whole, label, why.clone());
+            }
+        }
+        found
+    }
+
+    fn template_arguments(&mut self, template: &Template, values: &[Texts], scope: &Scope, line: usize) {
+        if template.ours {
+            return;
+        }
+        let mut words = Vec::new();
+        for value in values {
+            match value {
+                // Which of several stands in a place does not matter: each is read as an argument of its own.
+                Ok(texts) => words.extend(texts.iter().cloned()),
+                Err((why, prefix)) => match prefix.split_once('=') {
+                    Some((name, _)) if name.chars().all(|c| c.is_alphanumeric() || c == '_') => {
+                        self.variables.assign(name, Known::Open(format!("is an extra variable: {why}")));
+                        words.push(String::new());
+                    }
+                    _ if prefix.starts_with('@') || prefix.is_empty() => {
+                        self.widen(None, format!("`extra_arguments` of a template: {}", one_line(why)), scope, line);
+                        self.variables.blind.get_or_insert_with(|| "extra arguments of a template".to_owned());
+                    }
+                    _ => {
+                        self.variables.blind.get_or_insert_with(|| "extra arguments of a template".to_owned());
+                    }
+                },
+            }
+        }
+        self.arguments(&words, scope);
+    }
+
+    fn template_environment(&mut self, values: &[Texts], scope: &Scope, line: usize) {
+        for text in values.iter().filter_map(|v| v.as_ref().ok()).flatten() {
+            let (name, value) = text.split_once('=').unwrap_or((text, ""));
+            let finds_files = ["_PATH", "_CONFIG", "_LIBRARY", "_PLUGINS", "_UTILS", "_INVENTORY"].iter().any(|end| name.ends_with(end));
+            if name.starts_with("ANSIBLE_") && finds_files {
+                for part in value.split(':').filter(|p| !p.is_empty() && !jinja::templated(p)) {
+                    self.name(Purpose::Source(""), part, scope, line, &Locals::new());
+                }
+                self.widen(None, format!("`ansible_env_vars` sets `{name}`, so Ansible searches elsewhere"), scope, line);
+            }
+        }
+    }
+}
+
+fn hcl_files(folder: &Path) -> Vec<PathBuf> {
+    files_that_end(folder, ".pkr.hcl")
+}
+
+fn files_that_end(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.to_string_lossy().ends_with(end)).collect();
+    files.sort();
+    files
 }

@@ -17,6 +17,7 @@ mod bad;
 mod files;
 mod reading;
 mod speed;
+mod templates;
 
 /// A pipeline in a temporary folder.
 struct Project {
@@ -155,6 +156,7 @@ fn outside(project: &Project, name: &str, text: &str) -> PathBuf {
 /// No name may hold where the checkout lies.
 fn holds_no_machine_path(inputs: &StageInputs, root: &Path) -> bool {
     let root = root.to_string_lossy();
+    assert!(!inputs.why.is_empty());
     let text = format!("{:?}", (&inputs.trees, &inputs.why, &inputs.imprecise, &inputs.notes));
     !text.contains(&*root)
 }
