@@ -1,6 +1,6 @@
 //! Finding a source AMI: an image that we did not make.
 //!
-//! Invariant: nothing is ever searched without owners. Anybody can publish an image under any name, and "the newest that is called
+//! Invariant: nothing is ever searched without owners or a parameter of AWS's own. Anybody can publish an image under any name, and "the newest that is called
 //! debian-12-…" without an owner is whoever published last.
 
 use crate::aws::catalog::Ec2Catalog;
@@ -9,16 +9,19 @@ use crate::aws::errors::{REQUEST, failed, is_not_found, refused};
 use crate::model::artifact::{Image, ImageState};
 use crate::ports::{CatalogError, SourceQuery};
 
+/// Namespace of the parameters that AWS keeps.
+const PUBLIC: &str = "/aws/service/";
+
 impl Ec2Catalog {
     pub(super) async fn find_source(&self, query: &SourceQuery) -> Result<Option<Image>, CatalogError> {
-        if let Some(parameter) = &query.ssm_parameter {
+        if let Some(parameter) = query.ssm_parameter.as_deref().filter(|p| !p.starts_with(PUBLIC)) {
             return Err(refused(
                 "DescribeImages",
                 &self.region,
                 REQUEST,
                 format!(
-                    "`{parameter}` is a Systems Manager parameter, which is not resolved here; write `id`, or `owners` and `name` \
-                     (`aws ssm get-parameter --name {parameter} --query Parameter.Value --output text` prints the id)"
+                    "only public Systems Manager parameters (`{PUBLIC}…`) can be followed, `{parameter}` is not one; write `id`, or \
+                     `owners` and `name` (`aws ssm get-parameter --name {parameter} --query Parameter.Value --output text` prints the id)"
                 ),
             ));
         }
@@ -29,13 +32,16 @@ impl Ec2Catalog {
             .filters(filter("virtualization-type", ["hvm"]))
             .filters(filter("root-device-type", ["ebs"]))
             .filters(filter("state", ["available"]));
-        request = match &query.id {
-            Some(id) => request.image_ids(id),
-            None if query.owners.is_empty() => {
+        request = match (&query.id, &query.ssm_parameter) {
+            (Some(id), _) => request.image_ids(id),
+            // EC2 knows which AMIs a public parameter has ever named; the newest is the one it names now. It spares the SDK of a
+            // second service. Only AWS can put an AMI under such a parameter, so nobody else's comes out of it.
+            (None, Some(parameter)) => request.filters(filter("public-ssm-parameter-name", [parameter.as_str()])).max_results(1000),
+            (None, None) if query.owners.is_empty() => {
                 return Err(refused("DescribeImages", &self.region, REQUEST, "a source AMI is searched without `owners`"));
             }
             // MaxResults is refused beside image ids; without it EC2 answers up to its own limit in one page.
-            None => request.set_owners(Some(query.owners.clone())).max_results(1000),
+            (None, None) => request.set_owners(Some(query.owners.clone())).max_results(1000),
         };
         for (name, values) in &query.filters {
             request = request.filters(filter(name, values.iter().map(String::as_str)));

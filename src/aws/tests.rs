@@ -212,6 +212,24 @@ async fn a_source_is_never_searched_without_owners() {
     assert!(!script.requests()[0].contains("MaxResults"), "EC2 refuses it beside image ids");
 }
 
+#[tokio::test]
+async fn a_public_parameter_is_followed_and_a_private_one_is_refused() {
+    let query = |parameter: &str| SourceQuery {
+        architecture: Architecture::X86_64,
+        owners: Vec::new(),
+        filters: BTreeMap::new(),
+        id: None,
+        ssm_parameter: Some(parameter.to_owned()),
+    };
+    let found = images(&[image_item("ami-old", "1", "available", &[]), image_item("ami-now", "2", "available", &[])], None);
+    let script = Script::new([(200, found.as_str())]);
+    let image = script.catalog(NONE).newest_source(&query("/aws/service/debian/release/12/latest/amd64")).await.expect("an answer");
+    assert_eq!(image.map(|i| i.id), Some("ami-now".to_owned()));
+    assert!(script.requests()[0].contains("public-ssm-parameter-name"), "{}", script.requests()[0]);
+    let error = script.catalog(NONE).newest_source(&query("/team/golden")).await.expect_err("EC2 cannot follow it");
+    assert!(error.message.contains("`/team/golden` is not one"), "{error}");
+}
+
 fn instance(id: &str, state: &str, key: &str, tags: &str) -> String {
     format!(
         "<item><instanceId>{id}</instanceId><instanceState><code>0</code><name>{state}</name></instanceState><keyName>{key}</keyName>{tags}</item>"
