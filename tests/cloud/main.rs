@@ -12,5 +12,6 @@ pub mod harness;
 mod interrupts;
 pub mod project;
 mod screen;
+mod state;
 mod together;
 mod whole;
