@@ -18,7 +18,7 @@ use crate::ports::{Catalog, Claim, Claimed, Wanted};
 use crate::process::spawn::Exit;
 use crate::run::fill::{Filling, artifact_name};
 use crate::run::reconcile;
-use crate::run::step::{Current, Halt, judge, plain};
+use crate::run::step::{Current, Halt, judge, plain, task_failed};
 use crate::run::watch::{Finished, Report};
 use crate::tools::packer_log::{self, Named};
 use crate::tools::{ansible, packer};
@@ -128,7 +128,7 @@ impl Current<'_> {
         match finished {
             Finished::Stopped => return Err(Halt::Cancelled),
             Finished::Exited(Exit::Code(0)) => {}
-            Finished::Exited(_) if pass.failed.is_some() => return Err(self.failed("ansible", "a task failed".to_owned(), Some(pass))),
+            Finished::Exited(_) if pass.failed.is_some() => return Err(self.failed("ansible", task_failed(pass), Some(pass))),
             Finished::Exited(exit) => return Err(self.failed("packer", format!("packer ended with {exit}"), Some(pass))),
         }
         self.watch.phase("image");

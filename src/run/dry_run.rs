@@ -16,7 +16,7 @@ use crate::model::verdict::Verdict;
 use crate::plan::plan::PlannedParent;
 use crate::process::spawn::Exit;
 use crate::run::fill::Filling;
-use crate::run::step::{Current, Halt, judge, plain};
+use crate::run::step::{Current, Halt, judge, plain, task_failed};
 use crate::run::watch::{Finished, Report};
 use crate::tools::docker::{self, FirstProcess, label};
 use crate::tools::{ansible, packer, packer_log};
@@ -35,24 +35,22 @@ pub(super) struct Ground {
     pub(super) notes: Vec<String>,
 }
 
-/// Why there is no dry run, as an outcome.
-pub(super) type NotPossible = Outcome;
-
 impl Current<'_> {
     pub(super) async fn dry_run(&self) -> Result<Outcome, Halt> {
-        let ground = match self.ground().await? {
-            Ok(ground) => ground,
-            Err(outcome) => return Ok(outcome),
+        let (parent, key) = match self.possible() {
+            Ok(possible) => possible,
+            Err(why) => return Ok(Outcome::NotPossible { why }),
         };
+        let ground = self.ground(parent, key).await?;
         let mut kept = Vec::new();
         let outcome = self.dry_run_on(&ground, &mut kept).await;
         self.remove_containers([], &kept).await;
         outcome
     }
 
-    /// What the dry run starts from, or why there can be none.
-    pub(super) async fn ground(&self) -> Result<Result<Ground, NotPossible>, Halt> {
-        let not_possible = |why: &str| Ok(Err(Outcome::NotPossible { why: why.to_owned() }));
+    /// Docker image of the parent and the key of the dry run, or why there can be none.
+    pub(super) fn possible(&self) -> Result<(String, DryRunKey), String> {
+        let not_possible = |why: &str| Err(why.to_owned());
         if let Recipe::Template { dry_run_only, .. } = &self.stage.recipe
             && dry_run_only.is_empty()
         {
@@ -64,6 +62,11 @@ impl Current<'_> {
             (PlannedParent::Node { node }, None) => return not_possible(&format!("`{node}` has no dry-run image")),
         };
         let Some(key) = self.planned.dry_run_key else { return not_possible("its dry run has no key") };
+        Ok((parent, key))
+    }
+
+    /// Looks at what the dry run starts from.
+    pub(super) async fn ground(&self, parent: String, key: DryRunKey) -> Result<Ground, Halt> {
         self.watch.phase("launch");
         if self.docker(|docker| docker.image_id(&parent)).await.is_err() {
             self.docker(|docker| docker.pull(&parent)).await?;
@@ -81,7 +84,7 @@ impl Current<'_> {
             notes.push(format!("services were not started: `{parent}` has no /sbin/init"));
             FirstProcess::Sleep
         };
-        Ok(Ok(Ground { parent, first, key, notes }))
+        Ok(Ground { parent, first, key, notes })
     }
 
     /// Labels of a container of this step.
@@ -205,8 +208,8 @@ impl Current<'_> {
             }
             let second = reports.get(1).map(|report| &report.pass).filter(|pass| pass.failed.is_some());
             return Err(match second {
-                Some(pass) => self.failed("ansible", "a task failed in the second pass".to_owned(), Some(pass)),
-                None if first.failed.is_some() => self.failed("ansible", "a task failed".to_owned(), Some(first)),
+                Some(pass) => self.failed("ansible", format!("second pass: {}", task_failed(pass)), Some(pass)),
+                None if first.failed.is_some() => self.failed("ansible", task_failed(first), Some(first)),
                 None => self.failed("packer", format!("packer ended with {exit}"), None),
             });
         }
@@ -227,7 +230,8 @@ impl Current<'_> {
         if self.steps.keep {
             kept.push(container);
         } else {
-            self.remove_containers([], kept).await;
+            // Its end is part of the step, nothing stray; what cannot be removed is found by its label afterwards and reported.
+            self.docker(|docker| docker.remove_container(&container)).await.ok();
         }
         verified
     }
@@ -253,7 +257,10 @@ impl Current<'_> {
                 judge(pass, true).map_err(|why| self.failed("ansible", format!("verify: {why}"), Some(pass)))?;
                 Ok(reports[0].seconds)
             }
-            Finished::Exited(exit) => Err(self.failed("ansible", format!("verify failed: ansible-playbook ended with {exit}"), Some(pass))),
+            Finished::Exited(_) if pass.failed.is_some() => {
+                Err(self.failed("ansible", format!("verify: {}", task_failed(pass)), Some(pass)))
+            }
+            Finished::Exited(exit) => Err(self.failed("ansible", format!("verify: ansible-playbook ended with {exit}"), None)),
         }
     }
 
@@ -268,7 +275,12 @@ impl Current<'_> {
         }
         let image = match self.stage.recipe {
             Recipe::Playbook { .. } => {
+                let before = self.docker(|docker| docker.image_id(name)).await;
                 self.docker(|docker| docker.tag(image, name)).await?;
+                // An image of an earlier dry run of the same key has lost its only name; children that stand on it keep it.
+                if let Some(before) = before.ok().filter(|before| before.trim() != image) {
+                    self.docker(|docker| docker.remove_image(before.trim())).await.ok();
+                }
                 image.to_owned()
             }
             Recipe::Template { .. } => self.label_foreign(ground, image, name).await?,

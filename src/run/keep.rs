@@ -7,12 +7,12 @@ use std::path::Path;
 
 use crate::config::pipeline::Recipe;
 use crate::event::{Outcome, StepKind};
-use crate::model::digest::Digest;
+use crate::model::digest::{Digest, DryRunKey};
 use crate::model::node::NodeId;
 use crate::plan::plan::{DryRunAction, PlannedParent};
 use crate::process::spawn::Exit;
 use crate::run::dry_run::{Ground, image_name};
-use crate::run::step::{Current, Halt, judge};
+use crate::run::step::{Current, Halt, judge, task_failed};
 use crate::run::watch::{Finished, Report};
 use crate::tools::ansible;
 use crate::tools::docker::{self, FirstProcess, label};
@@ -28,36 +28,31 @@ impl Current<'_> {
         mark(&self.steps.pipeline.dir, &self.planned.node)
     }
 
-    /// Running containers kept for this node, newest first.
+    /// Containers kept for this node, of any parent, newest first.
     pub(super) async fn find_kept(&self) -> Result<Vec<String>, Halt> {
         let mark = self.kept_mark();
-        let listed = self.docker(|docker| docker.containers(&[(label::KEPT, &mark)], true)).await?;
+        let listed = self.docker(|docker| docker.containers(&[(label::KEPT, &mark)], false)).await?;
         Ok(listed.split_whitespace().map(str::to_owned).collect())
     }
 
     pub(super) async fn kept_dry_run(&self) -> Result<Outcome, Halt> {
-        let ground = match self.ground().await? {
-            Ok(ground) => ground,
-            Err(outcome) => return Ok(outcome),
+        let (parent, key) = match self.possible() {
+            Ok(possible) => possible,
+            Err(why) => return Ok(Outcome::NotPossible { why }),
         };
-        let mut kept = self.find_kept().await?;
-        let Recipe::Playbook { playbook, .. } = &self.stage.recipe else {
-            return self.full(&ground, kept).await;
-        };
-        if self.needed_by_another() {
-            return self.full(&ground, kept).await;
-        }
-        let mut usable = None;
-        for container in std::mem::take(&mut kept) {
-            let parent = self.docker(|docker| docker.container_label(&container, label::PARENT)).await?;
-            if usable.is_none() && parent.trim() == ground.parent {
-                usable = Some(container);
-            } else {
-                self.docker(|docker| docker.remove_container(&container)).await?;
+        // The desk loop is counted in seconds: with a container there, nothing but one look for it stands before Ansible.
+        if let Recipe::Playbook { playbook, .. } = &self.stage.recipe
+            && !self.needed_by_another()
+        {
+            let mark = self.kept_mark();
+            let labels = [(label::KEPT, mark.as_str()), (label::PARENT, parent.as_str())];
+            let listed = self.docker(|docker| docker.containers(&labels, true)).await?;
+            if let Some(container) = listed.split_whitespace().next() {
+                return self.converge(&parent, key, container, playbook).await;
             }
         }
-        let Some(container) = usable else { return self.full(&ground, Vec::new()).await };
-        self.converge(&ground, &container, playbook).await
+        let old = self.find_kept().await?;
+        self.full(&self.ground(parent, key).await?, old).await
     }
 
     /// A dry run as always, after which a container of its image stays.
@@ -86,9 +81,9 @@ impl Current<'_> {
         }
     }
 
-    async fn converge(&self, ground: &Ground, container: &str, playbook: &Path) -> Result<Outcome, Halt> {
-        let name = image_name(self.steps.pipeline.name.as_str(), self.planned.node.stage.as_str(), &ground.key);
-        let vars_file = self.vars_file(&self.filling(&ground.parent, &name))?;
+    async fn converge(&self, parent: &str, key: DryRunKey, container: &str, playbook: &Path) -> Result<Outcome, Halt> {
+        let name = image_name(self.steps.pipeline.name.as_str(), self.planned.node.stage.as_str(), &key);
+        let vars_file = self.vars_file(&self.filling(parent, &name))?;
         let mut reports = [Report::new(self.report("report.jsonl")?, "provision")];
         let finished = self.play_in(container, playbook, vars_file.as_deref(), &mut reports).await?;
         let pass = &reports[0].pass;
@@ -102,7 +97,7 @@ impl Current<'_> {
                 Ok(Outcome::Succeeded { artifact: format!("container {short}"), tasks: pass.tasks, changed, notes })
             }
             Finished::Exited(exit) => Err(match pass.failed {
-                Some(_) => self.failed("ansible", "a task failed".to_owned(), Some(pass)),
+                Some(_) => self.failed("ansible", task_failed(pass), Some(pass)),
                 None => self.failed("ansible", format!("ansible-playbook ended with {exit}"), None),
             }),
         }

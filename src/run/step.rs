@@ -175,7 +175,7 @@ impl Current<'_> {
             message,
             tool: tool.to_owned(),
             task: failed.map(|(place, _)| place.to_string()),
-            last_lines: tail::last_lines(self.watch.log, 15),
+            last_lines: if failed.is_some() { up_to_failure(self.watch.log) } else { tail::last_lines(self.watch.log, 15) },
             log: Some(self.watch.log.display().to_string()),
             help: None,
         }
@@ -281,6 +281,22 @@ impl Current<'_> {
     pub(super) fn catalog(&self) -> Result<&dyn Catalog, Halt> {
         self.steps.catalog.ok_or_else(|| plain("ovenbird", "this command makes no call to AWS".to_owned()).into())
     }
+}
+
+/// What a task said when it failed, in one line.
+pub(super) fn task_failed(pass: &Pass) -> String {
+    let said =
+        pass.failed.as_ref().and_then(|(_, message)| message.as_deref()).and_then(|text| text.lines().find(|l| !l.trim().is_empty()));
+    said.map_or_else(|| "a task failed".to_owned(), |line| format!("a task failed: {}", tail::cleaned(line.trim().as_bytes())))
+}
+
+/// The last lines before Ansible's recap and Packer's farewell, which say nothing about why.
+fn up_to_failure(log: &Path) -> Vec<String> {
+    let mut lines = tail::last_lines(log, 400);
+    if let Some(at) = lines.iter().rposition(|line| line.contains("fatal: [") || line.contains("failed: [")) {
+        lines.truncate(at + 1);
+    }
+    lines.split_off(lines.len().saturating_sub(15))
 }
 
 /// What a run of Ansible must have done, whatever its exit status: Packer makes an image of a playbook that matched no host.
