@@ -14,5 +14,4 @@ pub mod queue;
 mod reconcile;
 pub mod scratch;
 pub mod step;
-#[cfg(test)]
 mod watch;
