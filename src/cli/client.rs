@@ -47,6 +47,29 @@ pub fn ec2(settings: &SdkConfig) -> aws_sdk_ec2::Client {
     aws_sdk_ec2::Client::from_conf(aws_sdk_ec2::config::Builder::from(settings).retry_partition(partition).build())
 }
 
+/// Which provider gives credentials: `environment`, `profile` ….
+///
+/// # Errors
+/// One line without a secret: none gives any.
+pub async fn credentials_from(settings: &SdkConfig) -> Result<String, String> {
+    let provider = settings.credentials_provider().ok_or("no AWS credentials are configured")?;
+    let keys = provider.provide_credentials().await.map_err(|error| match std::error::Error::source(&error) {
+        Some(source) => format!("no AWS credentials: {error}: {source}"),
+        None => format!("no AWS credentials: {error}"),
+    })?;
+    Ok(provider_name(&format!("{keys:?}")))
+}
+
+/// The SDK knows the provider's name and shows it in Debug only.
+fn provider_name(debug: &str) -> String {
+    let name = debug.split_once("provider_name: \"").and_then(|(_, rest)| rest.split('"').next());
+    match name {
+        Some("EnvironmentVariable" | "environment variable") => "the environment".to_owned(),
+        Some(name) => name.to_owned(),
+        None => "a provider that does not say its name".to_owned(),
+    }
+}
+
 /// How the state in S3 is reached, with the same credentials as everything else.
 pub fn s3(settings: &SdkConfig, environment: &BTreeMap<String, String>) -> S3Settings {
     let provider = settings.credentials_provider();

@@ -11,6 +11,7 @@
 
 pub mod environment;
 pub mod installed;
+pub mod plugins;
 pub mod requirements;
 
 mod ansible_cfg;

@@ -14,4 +14,5 @@ pub mod queue;
 mod reconcile;
 pub mod scratch;
 pub mod step;
+pub mod toolcheck;
 mod watch;

@@ -10,3 +10,4 @@ pub mod galaxy;
 pub mod git;
 pub mod packer;
 pub mod packer_log;
+pub mod versions;
