@@ -1,6 +1,6 @@
 //! Which ansible.cfg is in force, by Ansible's own precedence for a child that runs in the root, and what it points to.
 //!
-//! Reads that one file and the environment handed in. Invariant: the same file that this finds is what ANSIBLE_CONFIG is set to
+//! Reads that one file and the environment handed in. Invariant: the same file that this finds is what `ANSIBLE_CONFIG` is set to
 //! in the child, so Ansible's own search can never find another.
 
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub(super) struct AnsibleConfig {
 }
 
 impl AnsibleConfig {
-    /// ANSIBLE_CONFIG, then `ansible.cfg` in the root (cwd of every child), then the home folder's, then the system's.
+    /// `ANSIBLE_CONFIG`, then `ansible.cfg` in the root (cwd of every child), then the home folder's, then the system's.
     pub(super) fn in_force(root: &Path, context: &InputContext) -> Self {
         let mut found = Self::default();
         let mut candidates = Vec::new();

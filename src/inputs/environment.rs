@@ -144,7 +144,7 @@ pub fn search_paths(pipeline: &Pipeline, context: &InputContext) -> (Vec<PathBuf
     (config.roles_path, config.collections_path)
 }
 
-/// ANSIBLE_HOME of every child: inside `.ovenbird/`, so nothing of the user's home takes part.
+/// `ANSIBLE_HOME` of every child: inside `.ovenbird/`, so nothing of the user's home takes part.
 pub fn ansible_home(pipeline: &Pipeline) -> PathBuf {
     pipeline.dir.join(".ovenbird/ansible")
 }

@@ -41,10 +41,9 @@ fn end_of(text: &str, close: &str) -> Option<usize> {
     for (at, c) in text.char_indices() {
         match quote {
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if text[at..].starts_with(close) => return Some(at),
             None if c == '\'' || c == '"' => quote = Some(c),
-            None => {}
+            Some(_) | None => {}
         }
     }
     None
@@ -56,7 +55,6 @@ pub(super) fn split<'t>(text: &'t str, separator: &str) -> Vec<&'t str> {
     for (at, c) in text.char_indices() {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(c),
             (None, '(' | '[' | '{') => depth += 1,
             (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
@@ -124,12 +122,11 @@ fn balanced(text: &str) -> Option<&str> {
     for (at, c) in text.char_indices() {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(c),
             (None, '(') => depth += 1,
             (None, ')') if depth == 0 => return Some(&text[..at]),
             (None, ')') => depth -= 1,
-            (None, _) => {}
+            _ => {}
         }
     }
     None

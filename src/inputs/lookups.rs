@@ -96,14 +96,11 @@ impl Reach<'_> {
         match plugin {
             "env" => {
                 for argument in plain {
-                    match jinja::quoted(argument) {
-                        Some(name) => {
-                            self.environment.insert(name.to_owned());
-                        }
-                        None => {
-                            let place = self.place(&scope.file, line);
-                            self.notes.insert(format!("{place} reads a variable of the environment whose name is not a literal"));
-                        }
+                    if let Some(name) = jinja::quoted(argument) {
+                        self.environment.insert(name.to_owned());
+                    } else {
+                        let place = self.place(&scope.file, line);
+                        self.notes.insert(format!("{place} reads a variable of the environment whose name is not a literal"));
                     }
                 }
             }
@@ -129,15 +126,16 @@ impl Reach<'_> {
                     self.name(Purpose::Glob, &text, scope, line, locals);
                 }
             }
-            "csvfile" | "ini" => match keyword("file") {
-                Some(file) => self.name(Purpose::Source("files"), &as_text(&file), scope, line, locals),
-                None => {
+            "csvfile" | "ini" => {
+                if let Some(file) = keyword("file") {
+                    self.name(Purpose::Source("files"), &as_text(&file), scope, line, locals)
+                } else {
                     let old_style = plain.iter().filter_map(|a| jinja::quoted(a)).flat_map(jinja::words);
                     let file = old_style.filter(|(key, _)| key.as_deref() == Some("file")).map(|(_, value)| value).next();
                     let default = if plugin == "csvfile" { "ansible.csv" } else { "ansible.ini" };
                     self.name(Purpose::Source("files"), file.as_deref().unwrap_or(default), scope, line, locals);
                 }
-            },
+            }
             "first_found" => {
                 for argument in plain {
                     let value = Known::Text(format!("{{{{ {argument} }}}}"));

@@ -121,7 +121,7 @@ impl Reach<'_> {
                 found = true;
                 self.widen(Some(&path), because.clone(), scope, pending.line);
                 if matches!(pending.purpose, Purpose::Tasks | Purpose::Vars | Purpose::VarsFolder | Purpose::Template | Purpose::Role) {
-                    for file in self.world.files_below(&path) {
+                    for file in &*self.world.files_below(&path) {
                         read |= self.read_as(&pending.purpose, &file, scope, pending.line);
                     }
                 }
@@ -204,7 +204,7 @@ impl Reach<'_> {
             if folder.contains(WILD) || *purpose == Purpose::Role {
                 if path.is_dir() {
                     self.widen(Some(&path), format!("{}: `*` is a fact", purpose.what(&shown)), scope, line);
-                    for file in self.world.files_below(&path) {
+                    for file in &*self.world.files_below(&path) {
                         self.read_as(purpose, &file, scope, line);
                     }
                 } else if path.starts_with(&self.world.root) {

@@ -104,7 +104,7 @@ impl Reach<'_> {
                             }
                         }
                     }
-                    if !file.ends_with(".yml") && !file.ends_with(".yaml") {
+                    if !matches!(parts[2], "yml" | "yaml") {
                         continue;
                     }
                 }

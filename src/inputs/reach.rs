@@ -149,7 +149,7 @@ impl<'w> Reach<'w> {
             }
             let label = self.world.label(&path, text);
             self.take_as(&path, Part::Whole, label, why.to_vec());
-            if self.world.exists(&path) {
+            if super::world::exists(&path) {
                 return Some(path);
             }
         }
@@ -166,10 +166,11 @@ impl<'w> Reach<'w> {
                     return false;
                 }
                 let Some(outer) = inner.parent() else { return false };
-                if let Some(folder) = self.takes.get(&(outer.to_owned(), Part::Whole)) {
-                    if (folder.exact || !take.exact) && outer.is_dir() {
-                        return true;
-                    }
+                if let Some(folder) = self.takes.get(&(outer.to_owned(), Part::Whole))
+                    && (folder.exact || !take.exact)
+                    && outer.is_dir()
+                {
+                    return true;
                 }
                 inner = outer;
             }

@@ -30,10 +30,10 @@ impl Reach<'_> {
     /// A role by its literal name.
     pub(super) fn role(&mut self, name: &str, scope: &Scope, line: usize) {
         let parts: Vec<&str> = name.split('.').collect();
-        if let ([namespace, collection, role], false) = (parts.as_slice(), name.contains('/')) {
-            if self.collection_role(namespace, collection, role, scope, line) {
-                return;
-            }
+        if let ([namespace, collection, role], false) = (parts.as_slice(), name.contains('/'))
+            && self.collection_role(namespace, collection, role, scope, line)
+        {
+            return;
         }
         let candidates: Vec<PathBuf> = self.role_folders(scope).iter().map(|folder| names::join(folder, name)).collect();
         let mut found = false;
@@ -108,14 +108,14 @@ impl Reach<'_> {
         // A role that a task includes is no dependency: going in a circle that way is allowed.
         let depending = std::mem::take(&mut self.depending);
         for folder in ["tasks", "handlers"] {
-            for file in self.world.files_below(&dir.join(folder)) {
+            for file in &*self.world.files_below(&dir.join(folder)) {
                 // `tasks_from` and includes may name any of them; a role is one unit.
                 if matches!(file.extension().and_then(|e| e.to_str()), None | Some("yml" | "yaml" | "json")) {
                     self.tasks_file(&file, &scope, why.clone());
                 }
             }
         }
-        for file in self.world.files_below(&dir.join("templates")) {
+        for file in &*self.world.files_below(&dir.join("templates")) {
             self.template_text(&file, &scope, why.clone());
         }
         self.depending = depending;
@@ -185,9 +185,9 @@ impl Reach<'_> {
 
     /// A file or folder of variables: every assignment counts. True the first time.
     pub(super) fn vars(&mut self, path: &Path, scope: &Scope, why: &[Why]) -> bool {
-        let files = if path.is_dir() { self.world.files_below(path) } else { vec![path.to_owned()] };
+        let files = if path.is_dir() { self.world.files_below(path) } else { vec![path.to_owned()].into() };
         let mut new = false;
-        for file in files {
+        for file in &*files {
             if !self.first_time("vars", &file, &scope.playbook_dir) {
                 continue;
             }

@@ -193,7 +193,7 @@ impl Reach<'_> {
             }
         }
         self.looped(task, scope, &mut locals);
-        let here = self.runs_here(task);
+        let here = Self::runs_here(task);
         let extra = task.get("args");
         for (key, value) in task.entries() {
             let Some(name) = key.text() else { continue };
@@ -230,7 +230,7 @@ impl Reach<'_> {
     }
 
     /// Does the task run on the machine that Ansible runs on.
-    fn runs_here(&self, task: &Node) -> bool {
+    fn runs_here(task: &Node) -> bool {
         let says = |key: &str, values: &[&str]| task.get_all(key).filter_map(Node::text).any(|t| values.contains(&t));
         says("delegate_to", &["localhost", "127.0.0.1", "::1"]) || says("connection", &["local", "ansible.builtin.local"])
     }
@@ -246,7 +246,7 @@ impl Reach<'_> {
             let plugin = plugin.strip_prefix("ansible.builtin.").unwrap_or(plugin);
             let known = Known::of(value);
             match plugin {
-                "" => continue,
+                "" => {}
                 "items" | "list" | "flattened" => items.push(Known::Each(Box::new(known))),
                 "first_found" => {
                     self.first_found(known.clone(), scope, key.line, locals);
@@ -333,15 +333,13 @@ impl Reach<'_> {
                 }
             }
             "template" | "ansible.windows.win_template" | "win_template" => name(self, Purpose::Template, "src"),
-            "copy" | "unarchive" | "win_copy" | "ansible.windows.win_copy" | "uri" | "ansible.posix.patch" | "patch" => {
-                if arguments.yes("remote_src") != Some(true) {
-                    name(self, Purpose::Source("files"), "src");
-                }
+            "copy" | "unarchive" | "win_copy" | "ansible.windows.win_copy" | "uri" | "ansible.posix.patch" | "patch"
+                if arguments.yes("remote_src") != Some(true) =>
+            {
+                name(self, Purpose::Source("files"), "src");
             }
-            "assemble" => {
-                if arguments.yes("remote_src") == Some(false) {
-                    name(self, Purpose::Source("files"), "src");
-                }
+            "assemble" if arguments.yes("remote_src") == Some(false) => {
+                name(self, Purpose::Source("files"), "src");
             }
             "script" => {
                 name(self, Purpose::Source("files"), "cmd");

@@ -189,7 +189,7 @@ impl Reach<'_> {
         let mut found = Vec::new();
         let candidates = BTreeSet::from([names::join(&self.world.root, text), names::join(&template.folder, text)]);
         for path in &candidates {
-            let there = self.world.exists(path);
+            let there = super::world::exists(path);
             // Of texts that only may be paths, folders need a slash: `ansible` is more often a user than a folder.
             let meant = is_path || there && (path.is_file() || text.contains('/')) && !self.world.root.starts_with(path);
             if meant && there {

@@ -229,7 +229,7 @@ impl<'f> Names<'f> {
     fn prefix(&self, expression: &Expression) -> String {
         let Expression::StringTemplate(text) = expression else { return String::new() };
         let mut prefix = String::new();
-        for element in text.iter() {
+        for element in text {
             match element {
                 Element::Literal(literal) => prefix.push_str(literal),
                 Element::Interpolation(inner) => match self.texts(&inner.expr, 0) {
@@ -274,8 +274,8 @@ impl<'f> Names<'f> {
             Expression::FuncCall(call) => {
                 let mut arguments = call.args.iter();
                 match call.name.name.as_str() {
-                    "abspath" | "pathexpand" | "trimspace" | "tostring" => all(&mut arguments),
-                    "concat" | "coalesce" | "try" | "compact" | "flatten" | "distinct" | "toset" | "tolist" => all(&mut arguments),
+                    "abspath" | "pathexpand" | "trimspace" | "tostring" | "concat" | "coalesce" | "try" | "compact" | "flatten"
+                    | "distinct" | "toset" | "tolist" => all(&mut arguments),
                     "lower" => Ok(all(&mut arguments)?.iter().map(|t| t.to_lowercase()).collect()),
                     "basename" => Ok(all(&mut arguments)?.iter().map(|t| t.rsplit('/').next().unwrap_or(t).to_owned()).collect()),
                     "dirname" => Ok(all(&mut arguments)?.iter().map(|t| t.rsplit_once('/').map_or(".", |(d, _)| d).to_owned()).collect()),

@@ -150,7 +150,7 @@ fn filled(text: &str, template: &Template, variables: &Variables, cwd: &Path, de
                 for value in variables.get(name).map(Vec::as_slice).unwrap_or_default() {
                     match value {
                         Ok(value) => {
-                            ends.extend(filled(value, template, variables, cwd, depth + 1).map_err(|(why, _)| (why, prefix.clone()))?)
+                            ends.extend(filled(value, template, variables, cwd, depth + 1).map_err(|(why, _)| (why, prefix.clone()))?);
                         }
                         Err(why) => return Err((format!("variable `{name}` {why}"), prefix)),
                     }

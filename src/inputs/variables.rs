@@ -149,7 +149,7 @@ impl Variables {
         for joint in ["~", "+"] {
             let parts = jinja::split(text, joint);
             if parts.len() > 1 {
-                let glued: String = parts.iter().map(|part| format!("{{{{ {part} }}}}")).collect();
+                let glued = parts.iter().fold(String::new(), |glued, part| glued + "{{ " + part + " }}");
                 return Ok(self.texts(&glued, scope, locals, depth + 1)?.into_iter().map(Known::Text).collect());
             }
         }

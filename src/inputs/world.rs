@@ -34,16 +34,13 @@ pub(super) struct World<'a> {
     pub(super) config: AnsibleConfig,
     parsed: Mutex<BTreeMap<PathBuf, Arc<Parsed>>>,
     texts: Mutex<BTreeMap<PathBuf, Arc<str>>>,
+    below: Mutex<BTreeMap<PathBuf, Arc<[PathBuf]>>>,
 }
 
 impl<'a> World<'a> {
     pub(super) fn new(root: PathBuf, pipeline: &'a Pipeline, context: &'a InputContext) -> Self {
         let config = AnsibleConfig::in_force(&root, context);
-        Self { root, pipeline, context, config, parsed: Mutex::default(), texts: Mutex::default() }
-    }
-
-    pub(super) fn exists(&self, path: &Path) -> bool {
-        std::fs::symlink_metadata(path).is_ok()
+        Self { root, pipeline, context, config, parsed: Mutex::default(), texts: Mutex::default(), below: Mutex::default() }
     }
 
     /// Name of a path in the key. Outside the root: `outside:` and how it was written (`text`), or the way from the root; never an
@@ -93,27 +90,41 @@ impl<'a> World<'a> {
         text
     }
 
-    /// Every file below a folder that `take` accepts, sorted; links are not followed, the fixed list is left out.
-    pub(super) fn files_below(&self, folder: &Path) -> Vec<PathBuf> {
-        let (mut files, mut waiting) = (Vec::new(), vec![folder.to_owned()]);
-        while let Some(folder) = waiting.pop() {
-            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-                let path = entry.path();
-                if super::walk::fixed(&path).is_some() {
-                    continue;
-                }
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => waiting.push(path),
-                    // A link to a folder is looked into once, not below: enough for reading names, and it ends.
-                    Ok(kind) if kind.is_symlink() && path.is_dir() => {
-                        files.extend(std::fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_file()))
-                    }
-                    Ok(_) => files.push(path),
-                    Err(_) => {}
-                }
-            }
+    /// Every file below a folder, sorted, without the fixed list. For reading names; what counts is listed by the walker.
+    pub(super) fn files_below(&self, folder: &Path) -> Arc<[PathBuf]> {
+        if let Some(known) = self.below.lock().unwrap_or_else(PoisonError::into_inner).get(folder) {
+            return Arc::clone(known);
         }
-        files.sort();
+        let files: Arc<[PathBuf]> = files_below(folder).into();
+        self.below.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned(), Arc::clone(&files));
         files
     }
+}
+
+/// Is anything there; a link to nothing is.
+pub(super) fn exists(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let (mut files, mut waiting) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if super::walk::fixed(&path).is_some() {
+                continue;
+            }
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => waiting.push(path),
+                // A link to a folder is looked into once, not below: enough for reading names, and it ends.
+                Ok(kind) if kind.is_symlink() && path.is_dir() => {
+                    files.extend(std::fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_file()));
+                }
+                Ok(_) => files.push(path),
+                Err(_) => {}
+            }
+        }
+    }
+    files.sort();
+    files
 }

@@ -135,7 +135,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Arc<Node>>, YamlError> {
     }
     let text = std::str::from_utf8(bytes).map_err(|e| YamlError {
         message: "not UTF-8".to_owned(),
-        line: 1 + bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count(),
+        line: 1 + memchr::memchr_iter(b'\n', &bytes[..e.valid_up_to()]).count(),
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match with_granit(text) {
@@ -232,15 +232,14 @@ impl Builder {
         if let Some(anchor) = anchor {
             self.anchors.insert(anchor, Arc::clone(&node));
         }
-        match self.open.last_mut() {
-            Some(open) => open.children.push(node),
-            None => {
-                self.total = self.total.saturating_add(node.weight);
-                if self.total > MAX_NODES {
-                    return Err(too_many(line));
-                }
-                self.documents.push(node);
+        if let Some(open) = self.open.last_mut() {
+            open.children.push(node)
+        } else {
+            self.total = self.total.saturating_add(node.weight);
+            if self.total > MAX_NODES {
+                return Err(too_many(line));
             }
+            self.documents.push(node);
         }
         Ok(())
     }
@@ -378,7 +377,8 @@ mod tests {
             writeln!(bomb, "a{level}: &a{level} [{list}]").unwrap();
         }
         assert!(parse(bomb.as_bytes()).unwrap_err().message.contains("aliases"));
-        for deep in ["[".repeat(10_000), "- ".repeat(10_000), (0..3_000).map(|n| format!("{}a:\n", " ".repeat(n))).collect()] {
+        let steps = (0..3_000).fold(String::new(), |text, n| text + &" ".repeat(n) + "a:\n");
+        for deep in ["[".repeat(10_000), "- ".repeat(10_000), steps] {
             assert!(parse(deep.as_bytes()).is_err());
         }
         assert!(parse(&vec![b' '; MAX_BYTES + 1]).is_err());
