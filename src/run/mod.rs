@@ -4,6 +4,8 @@
 //! order, by the driver.
 
 mod build;
+#[cfg(test)]
+mod build_tests;
 pub mod driver;
 pub mod dry_run;
 pub mod fill;

@@ -209,7 +209,13 @@ impl Current<'_> {
     }
 
     fn base_environment(&self) -> BTreeMap<String, String> {
-        self.steps.environment.get(&self.stage.name).cloned().unwrap_or_default()
+        let mut env = self.steps.environment.get(&self.stage.name).cloned().unwrap_or_default();
+        if self.watch.step.kind == StepKind::DryRun {
+            // A dry run works without an account, and so without credentials for one: nothing in it can call AWS by accident.
+            env.retain(|name, _| !name.starts_with("AWS_"));
+            env.insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
+        }
+        env
     }
 
     fn plugins(&self) -> Result<PathBuf, Halt> {
