@@ -52,6 +52,7 @@
 //! ```
 
 pub mod aws;
+pub mod cli;
 pub mod config;
 pub mod disk;
 pub mod event;

@@ -10,9 +10,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Builds machine images with Packer and Ansible, rebuilds only what changed, and writes their ids where Terraform reads them.
 #[derive(Debug, Parser)]
 #[command(name = "ovenbird", version, disable_help_subcommand = true, max_term_width = 100, subcommand_required = true)]
-#[command(after_help = "Exit codes: 0 done · 1 a stage failed · 2 there is work (--check, --detailed-exitcode) · 4 something is left behind\n\
+#[command(
+    after_help = "Exit codes: 0 done · 1 a stage failed · 2 there is work (--check, --detailed-exitcode) · 4 something is left behind\n\
     64 wrong usage · 65 the pipeline or an input is wrong · 69 a tool or service is missing · 75 another run holds the lock\n\
-    130/143 interrupted and cleaned up")]
+    130/143 interrupted and cleaned up"
+)]
 pub struct Cli {
     /// Everything that any command takes.
     #[command(flatten)]

@@ -66,7 +66,8 @@ pub async fn run(args: &ExplainArgs, common: &Common, world: &World, output: Out
             }));
             continue;
         }
-        writeln!(text, "{node}  {}", new_key.map_or_else(|| "no key".to_owned(), |k| k.to_string())).expect("writing to a String cannot fail");
+        writeln!(text, "{node}  {}", new_key.map_or_else(|| "no key".to_owned(), |k| k.to_string()))
+            .expect("writing to a String cannot fail");
         for missing in &keyed.missing {
             writeln!(text, "  not in the lock file: {missing}; `ovenbird update` pins it").expect("writing to a String cannot fail");
         }
@@ -140,7 +141,9 @@ fn against(text: &mut String, old: Option<StageKey>, image: Option<&str>, change
     };
     match (old, changes) {
         (None, _) => say("\n  no earlier image of it".to_owned()),
-        (Some(key), None) => say(format!("\n  against {} ({}): its manifest is not in `{}`", image.unwrap_or("—"), key.short(), survey.state.place())),
+        (Some(key), None) => {
+            say(format!("\n  against {} ({}): its manifest is not in `{}`", image.unwrap_or("—"), key.short(), survey.state.place()))
+        }
         (Some(key), Some([])) => say(format!("\n  against {} ({}): nothing differs", image.unwrap_or("—"), key.short())),
         (Some(key), Some(changes)) => {
             say(format!("\n  against {} ({}):", image.unwrap_or("—"), key.short()));

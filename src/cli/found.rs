@@ -115,9 +115,7 @@ fn json_template(path: &Path, text: &str) -> Option<Template> {
 }
 
 fn template(path: PathBuf, builders: Vec<String>, variables: &[String]) -> Template {
-    let first = |wanted: &[&str]| {
-        variables.iter().find(|v| wanted.iter().any(|w| v.to_lowercase().replace('-', "_").contains(w))).cloned()
-    };
+    let first = |wanted: &[&str]| variables.iter().find(|v| wanted.iter().any(|w| v.to_lowercase().replace('-', "_").contains(w))).cloned();
     let source_variable = first(&["source_ami", "base_ami", "base_image", "parent_ami", "ami_id"]);
     let name_variable = first(&["ami_name", "image_name", "out_name", "output_name"]);
     Template { path, builders, source_variable, name_variable }
@@ -151,7 +149,10 @@ mod tests {
     fn templates_playbooks_and_tfvars_are_found_and_roles_are_not() {
         let folder = tempfile::tempdir().unwrap();
         let files = [
-            ("old/web.json", r#"{"variables": {"base_image": "", "out_name": ""}, "builders": [{"type": "amazon-ebs"}, {"type": "docker"}]}"#),
+            (
+                "old/web.json",
+                r#"{"variables": {"base_image": "", "out_name": ""}, "builders": [{"type": "amazon-ebs"}, {"type": "docker"}]}"#,
+            ),
             ("hcl/a.pkr.hcl", "variable \"source_ami\" {}\nsource \"amazon-ebs\" \"x\" {}\n"),
             ("site.yml", "---\n- name: All\n  hosts: all\n"),
             ("roles/x/tasks/main.yml", "- name: Task\n  hosts: no\n"),

@@ -27,9 +27,7 @@ pub async fn run(args: &ImagesArgs, common: &Common, world: &World, output: Outp
         output.json(&images)?;
         return Ok(Exit::Done);
     }
-    let keyed = project.keyed(&std::collections::BTreeMap::new());
-    let current: Vec<String> = keyed.values().filter_map(|k| k.stage_key.map(|k| k.to_string())).collect();
-    output.data(&images_text::render(&images, &current, output.colour, output.width, world.started))?;
+    output.data(&images_text::render(&images, world.started, output.width))?;
     Ok(Exit::Done)
 }
 

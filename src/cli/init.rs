@@ -108,7 +108,9 @@ fn pipeline_text(folder: &Path, found: &Found, packer: Option<&str>) -> String {
     line(format_args!("# The constraint is in the key of every image: another Packer or Ansible rebuilds."));
     line(format_args!("tools {{\n  packer       = \"~> 1.15\"\n  ansible_core = \"~> 2.19.0\"\n}}\n"));
     line(format_args!("# An image that we did not make: Debian's own. `docker` stands for it in a dry run."));
-    line(format_args!("source \"debian_12\" {{\n  ami \"x86_64\" {{\n    owners = [\"136693071363\"]\n    name   = \"debian-12-amd64-*\"\n  }}"));
+    line(format_args!(
+        "source \"debian_12\" {{\n  ami \"x86_64\" {{\n    owners = [\"136693071363\"]\n    name   = \"debian-12-amd64-*\"\n  }}"
+    ));
     line(format_args!("  docker       = \"debian:12\"\n  ssh_username = \"admin\"\n}}"));
     let mut stages: Vec<String> = Vec::new();
     let mut unique = |stem: &str| {

@@ -101,6 +101,7 @@ fn mark(entry: &Entry) -> String {
         Entry::File { .. } => String::new(),
         Entry::Link { target, .. } => format!("  → {target}"),
         Entry::EmptyFolder => "  (empty folder)".to_owned(),
+        Entry::Special { what } => format!("  ({what}: not read)"),
         Entry::Absent => "  (absent; counts when it appears)".to_owned(),
     }
 }

@@ -17,6 +17,7 @@ pub mod galaxy;
 pub mod images;
 pub mod init;
 pub mod inputs;
+pub mod launching;
 pub mod output;
 pub mod plan;
 pub mod planning;
@@ -51,21 +52,20 @@ pub fn main() -> ExitCode {
     let world = match World::read() {
         Ok(world) => world,
         Err(error) => {
-            drop(std::io::Write::write_all(&mut std::io::stderr(), format!("error: the working folder cannot be read: {error}\n").as_bytes()));
+            drop(std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("error: the working folder cannot be read: {error}\n").as_bytes(),
+            ));
             return ExitCode::from(Exit::Failed.code());
         }
     };
     let output = Output::new(cli.common.color, &world);
-    let result = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::from)
-        .and_then(|runtime| {
-            let result = runtime.block_on(tokio::task::LocalSet::new().run_until(run(&cli, &world, output)));
-            // A blocked read of a child's log must not keep a finished command alive.
-            runtime.shutdown_background();
-            result
-        });
+    let result = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::from).and_then(|runtime| {
+        let result = runtime.block_on(tokio::task::LocalSet::new().run_until(run(&cli, &world, output)));
+        // A blocked read of a child's log must not keep a finished command alive.
+        runtime.shutdown_background();
+        result
+    });
     let exit = result.unwrap_or_else(|failure| {
         output.say(&failure.render(output.colour_err, output.width));
         failure.exit()

@@ -3,6 +3,7 @@
 //! Wires the driver to lock, run folder, reporter and signals. Invariant: the lock is taken before the plan is made, so two runs
 //! never decide on the same state; signals are heard from before the lock on, so a waiting run can be stopped.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use tokio::sync::mpsc;
@@ -16,8 +17,9 @@ use crate::disk::lock::{Holder, LockError, RunLock};
 use crate::disk::run_folder::{self, RunFolder};
 use crate::event::{Event, Stamped, StepId};
 use crate::model::artifact::Leftover;
+use crate::model::name::Name;
 use crate::model::node::RunId;
-use crate::plan::plan::Plan;
+use crate::plan::plan::{Action, DryRunAction, Plan, PlannedNode};
 use crate::ports::Launch;
 use crate::report::choose::{self, ReporterKind, Surroundings};
 use crate::report::{self, Style};
@@ -41,7 +43,13 @@ pub struct Begun {
 ///
 /// # Errors
 /// Another run holds the lock and `--no-wait` was given (75); a signal came while waiting; the folder cannot be made.
-pub async fn begin(dir: &std::path::Path, command: &'static str, args: &RunningArgs, world: &World, output: Output) -> Result<Begun, Failure> {
+pub async fn begin(
+    dir: &std::path::Path,
+    command: &'static str,
+    args: &RunningArgs,
+    world: &World,
+    output: Output,
+) -> Result<Begun, Failure> {
     let dot = dir.join(".ovenbird");
     let run = world.new_run();
     let me = Holder { pid: std::process::id(), run: run.to_string(), command: command.to_owned() };
@@ -63,7 +71,9 @@ pub async fn begin(dir: &std::path::Path, command: &'static str, args: &RunningA
         }
     };
     let lock = taken.map_err(|e| match &e {
-        LockError::Held(_) => Failure::new(Exit::Held, format!("the lock of this checkout is {e}")).help("leave out `--no-wait` to wait for it"),
+        LockError::Held(_) => {
+            Failure::new(Exit::Held, format!("the lock of this checkout is {e}")).help("leave out `--no-wait` to wait for it")
+        }
         LockError::Io { .. } => Failure::chain(Exit::Failed, &e),
     })?;
     let folder = RunFolder::create(&dot, &run).map_err(|e| Failure::chain(Exit::Failed, &e))?;
@@ -155,4 +165,30 @@ fn exit(results: &Results, left: &[Leftover]) -> Exit {
         (None, true, false) => Exit::Failed,
         (None, true, true) => Exit::Done,
     }
+}
+
+/// Refuses a plan in which something that is wanted cannot be done.
+///
+/// # Errors
+/// Exit 65, with every such node and its reason.
+pub fn refuse_blocked(plan: &Plan) -> Result<(), Failure> {
+    let blocked: Vec<String> = plan.blocked().map(|planned| format!("{}: {}", planned.node, planned.reason)).collect();
+    if blocked.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::data(format!("the plan cannot be carried out: {}", blocked.join("; ")))
+        .help("nothing was started; `ovenbird plan` shows all of it"))
+}
+
+/// Says the plan's warnings.
+pub fn warn(plan: &Plan, output: Output) {
+    for warning in &plan.warnings {
+        output.warn(warning);
+    }
+}
+
+/// Stages of which something runs.
+pub fn stages_that_run(plan: &Plan) -> BTreeSet<Name> {
+    let runs = |planned: &&PlannedNode| planned.action == Action::Build || planned.dry_run == DryRunAction::Run;
+    plan.nodes.iter().filter(runs).map(|planned| planned.node.stage.clone()).collect()
 }

@@ -13,9 +13,7 @@ use crate::cli::failure::Failure;
 /// The system refuses a handler.
 pub fn listen() -> Result<mpsc::UnboundedReceiver<String>, Failure> {
     let (send, receive) = mpsc::unbounded_channel();
-    for (kind, name) in
-        [(SignalKind::interrupt(), "SIGINT"), (SignalKind::terminate(), "SIGTERM"), (SignalKind::hangup(), "SIGHUP")]
-    {
+    for (kind, name) in [(SignalKind::interrupt(), "SIGINT"), (SignalKind::terminate(), "SIGTERM"), (SignalKind::hangup(), "SIGHUP")] {
         let mut stream = signal(kind)?;
         let send = send.clone();
         tokio::task::spawn_local(async move {

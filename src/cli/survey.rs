@@ -123,7 +123,8 @@ pub async fn docker_id(reference: &str, cwd: &Path, world: &World) -> Result<Opt
     let command = CommandLine::new("docker", cwd)
         .args(["image", "inspect", "--format", "{{.Id}}", "--", reference])
         .envs(environment::passed(&world.environment));
-    let output = spawn::output(&command, Duration::from_secs(20), 64 * 1024).await.map_err(|e| no_docker(&Failure::chain(Exit::Unavailable, &e)))?;
+    let output =
+        spawn::output(&command, Duration::from_secs(20), 64 * 1024).await.map_err(|e| no_docker(&Failure::chain(Exit::Unavailable, &e)))?;
     if output.exit.success() {
         return Ok(Some(output.stdout.trim().to_owned()).filter(|id| !id.is_empty()));
     }

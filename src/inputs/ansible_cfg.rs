@@ -40,6 +40,8 @@ pub(super) struct AnsibleConfig {
     pub(super) collections_path: Vec<PathBuf>,
     /// Setting → folders of plugins and modules.
     pub(super) plugin_paths: BTreeMap<&'static str, Vec<PathBuf>>,
+    /// Callback plugins that are enabled by name.
+    pub(super) callbacks_enabled: Vec<String>,
     /// Files that hold vault passwords: never hashed.
     pub(super) password_files: Vec<PathBuf>,
 }
@@ -94,6 +96,9 @@ impl AnsibleConfig {
                 found.plugin_paths.insert(key, folders);
             }
         }
+        let enabled =
+            get("ANSIBLE_CALLBACKS_ENABLED", &["callbacks_enabled", "callback_whitelist"]).map(|(list, _)| list).unwrap_or_default();
+        found.callbacks_enabled = enabled.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
         found.password_files = paths(get("ANSIBLE_VAULT_PASSWORD_FILE", &["vault_password_file"]));
         if let Some((list, base)) = get("ANSIBLE_VAULT_IDENTITY_LIST", &["vault_identity_list"]) {
             let files = list.split(',').filter_map(|item| item.trim().rsplit('@').next().map(str::to_owned));

@@ -112,7 +112,7 @@ pub fn child_environment(
 fn always(ansible_config: Option<&Path>, ansible_home: &Path) -> BTreeMap<String, String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     BTreeMap::from([
-        ("ANSIBLE_CONFIG".to_owned(), text(ansible_config.unwrap_or(Path::new("/dev/null")))),
+        ("ANSIBLE_CONFIG".to_owned(), text(ansible_config.unwrap_or(&empty_config(ansible_home)))),
         ("ANSIBLE_HOME".to_owned(), text(ansible_home)),
         ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
         ("PYTHONUNBUFFERED".to_owned(), "1".to_owned()),
@@ -142,6 +142,45 @@ pub fn search_paths(pipeline: &Pipeline, context: &InputContext) -> (Vec<PathBuf
     let root = std::fs::canonicalize(&pipeline.root).unwrap_or_else(|_| pipeline.root.clone());
     let config = AnsibleConfig::in_force(&root, context);
     (config.roles_path, config.collections_path)
+}
+
+/// Folders of plugins and enabled callbacks by the user's own settings; a variable of ours would hide them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PluginSettings {
+    /// Folders of callback plugins.
+    pub callback_plugins: Vec<PathBuf>,
+    /// Callbacks that are enabled.
+    pub callbacks_enabled: Vec<String>,
+    /// Folders of connection plugins.
+    pub connection_plugins: Vec<PathBuf>,
+}
+
+/// What the user's environment and ansible.cfg say about plugins.
+pub fn plugin_settings(pipeline: &Pipeline, context: &InputContext) -> PluginSettings {
+    let root = std::fs::canonicalize(&pipeline.root).unwrap_or_else(|_| pipeline.root.clone());
+    let config = AnsibleConfig::in_force(&root, context);
+    let folders = |key: &str| config.plugin_paths.get(key).cloned().unwrap_or_default();
+    PluginSettings {
+        callback_plugins: folders("callback_plugins"),
+        connection_plugins: folders("connection_plugins"),
+        callbacks_enabled: config.callbacks_enabled,
+    }
+}
+
+/// An ansible.cfg without settings, for when none is in force: Ansible 2.19 refuses `/dev/null` for its missing extension.
+fn empty_config(ansible_home: &Path) -> PathBuf {
+    ansible_home.join("none.cfg")
+}
+
+/// Makes what every child's environment points to.
+///
+/// # Errors
+/// `.ovenbird/` cannot be written.
+pub fn prepare(pipeline: &Pipeline) -> std::io::Result<()> {
+    let home = ansible_home(pipeline);
+    std::fs::create_dir_all(&home)?;
+    let config = empty_config(&home);
+    if config.exists() { Ok(()) } else { std::fs::File::create(config).map(drop) }
 }
 
 /// `ANSIBLE_HOME` of every child: inside `.ovenbird/`, so nothing of the user's home takes part.
@@ -181,7 +220,7 @@ mod tests {
     fn what_ovenbird_sets_wins_over_the_shell() {
         let found = of(&[("ANSIBLE_CONFIG", "/mine.cfg"), ("TZ", "Asia/Tokyo"), ("PYTHONDONTWRITEBYTECODE", "")], &["TZ"]);
         assert!(found.keyed.is_empty());
-        assert_eq!(found.all()["ANSIBLE_CONFIG"], "/dev/null");
+        assert_eq!(found.all()["ANSIBLE_CONFIG"], "/r/.ovenbird/ansible/none.cfg");
         assert_eq!((found.all()["TZ"].as_str(), found.all()["PYTHONDONTWRITEBYTECODE"].as_str()), ("UTC", "1"));
     }
 

@@ -16,6 +16,7 @@ pub mod requirements;
 
 mod ansible_cfg;
 mod collect;
+pub mod declared;
 mod galaxy;
 mod hash;
 mod jinja;

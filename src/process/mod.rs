@@ -4,6 +4,7 @@
 //! here, leads a process group of its own, has `/dev/null` as stdin and an environment that was given in full.
 
 pub mod command;
+pub mod foreground;
 pub mod ladder;
 pub mod spawn;
 pub mod tail;

@@ -218,7 +218,7 @@ fn run(command: &CommandLine, group: &Group, stdout: File, stderr: Option<File>)
     Ok(exit_of(output.status))
 }
 
-fn exit_of(status: impl std::os::unix::process::ExitStatusExt + Copy) -> Exit {
+pub(super) fn exit_of(status: impl std::os::unix::process::ExitStatusExt + Copy) -> Exit {
     status.signal().map_or_else(|| Exit::Code(status.into_raw() >> 8), Exit::Signal)
 }
 

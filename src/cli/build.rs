@@ -1,0 +1,116 @@
+//! `ovenbird build`: plans, dry-runs what has not passed, builds, and writes the ids.
+//!
+//! Wires only. Invariant: what is carried out is the plan that `ovenbird plan` would have printed at that moment, or the saved one
+//! that still fits.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use crate::cli::args::{BuildArgs, Common};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::launching::{Gathered, Records};
+use crate::cli::output::Output;
+use crate::cli::planning::Planning;
+use crate::cli::project::Project;
+use crate::cli::survey::Survey;
+use crate::cli::world::World;
+use crate::cli::{emit, galaxy, running, toolcheck, update};
+use crate::event::Event;
+use crate::plan::plan::{Plan, Wishes};
+use crate::run::driver::Results;
+use crate::run::journal::Journal;
+use crate::run::step::{Engine, Steps};
+
+/// Builds.
+///
+/// # Errors
+/// Whatever keeps the run from starting; what happens in it is the exit code.
+pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Output) -> Result<Exit, Failure> {
+    let saved = args.plan.as_ref().map(|file| read_plan(&world.absolute(file))).transpose()?;
+    let mut project = Project::read(common, world, output, true)?;
+    let wishes = match &saved {
+        Some(plan) => plan.wishes.clone(),
+        None => {
+            Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, emit: args.emit.then_some(true) }
+        }
+    };
+    let dir = project.pipeline().dir.clone();
+    let begun = running::begin(&dir, "build", &args.running, world, output).await?;
+    let survey = Survey::open(project.pipeline(), world).await?;
+    update::fill_missing(&mut project, Some(&survey.catalog), common, world, output).await?;
+    let planning = Planning::make(&project, world, Some(&survey), &survey.state, &wishes).await?;
+    if let Some(saved) = &saved {
+        saved.still_fits(&planning.plan).map_err(|misfits| {
+            let all: Vec<String> = misfits.iter().map(ToString::to_string).collect();
+            Failure::data(format!("the saved plan no longer fits: {}", all.join("; ")))
+                .help("make a new one with `ovenbird plan --out FILE`")
+        })?;
+    }
+    running::refuse_blocked(&planning.plan)?;
+    running::warn(&planning.plan, output);
+    let counts = planning.plan.counts();
+    if counts.build + counts.dry_run > 0 {
+        let stages = running::stages_that_run(&planning.plan);
+        toolcheck::check(project.pipeline(), &stages, counts.dry_run > 0, world).await?;
+        galaxy::ensure(&project, &stages, world).await?;
+    }
+
+    let gathered = Gathered::of(&project, world).await?;
+    let records = Records {
+        project: &project,
+        world,
+        state: &survey.state,
+        keyed: &planning.keyed,
+        docker: &planning.docker,
+        unwritten: RefCell::default(),
+    };
+    let run = begun.run.clone();
+    let folder = begun.folder.path().to_path_buf();
+    let steps = Steps {
+        pipeline: project.pipeline(),
+        plan: &planning.plan,
+        run: &run,
+        folder: &folder,
+        environment: &gathered.environment,
+        configured: &gathered.configured,
+        declared: &gathered.declared,
+        secrets: &gathered.secrets,
+        catalog: Some(&survey.catalog),
+        ec2_endpoint: gathered.ec2_endpoint.clone(),
+        ledger: &records,
+        head: gathered.head.clone(),
+        keep: false,
+        engine: Engine::default(),
+    };
+    let emits = |results: &Results, journal: &mut Journal<'_>| write_emits(&project, &planning.plan, results, journal);
+    running::carry_out(begun, &planning.plan, &steps, &args.running, world, output, emits).await
+}
+
+fn read_plan(file: &std::path::Path) -> Result<Plan, Failure> {
+    let shown = file.display();
+    let text = std::fs::read(file).map_err(|e| Failure::data(format!("plan `{shown}` cannot be read: {e}")))?;
+    serde_json::from_slice(&text)
+        .map_err(|e| Failure::data(format!("`{shown}` is no saved plan: {e}")).help("`ovenbird plan --out FILE` writes one"))
+}
+
+/// Every block that the plan says is written; one that lacks an image is said, not written.
+fn write_emits(project: &Project, plan: &Plan, results: &Results, journal: &mut Journal<'_>) -> Result<(), Failure> {
+    let pipeline = project.pipeline();
+    let ids: BTreeMap<_, _> = results.images.clone();
+    let mut first = None;
+    for emit in &pipeline.emits {
+        let path = emit.path.display().to_string();
+        if !plan.emits.iter().any(|planned| planned.path == path && planned.wanted) {
+            continue;
+        }
+        match emit::write(pipeline, emit, &ids) {
+            Ok(event) => journal.say(event),
+            Err(failure) => {
+                let message = format!("`{path}` was not written");
+                journal.say(Event::Warned { message });
+                first.get_or_insert(failure);
+            }
+        }
+    }
+    first.map_or(Ok(()), Err)
+}
