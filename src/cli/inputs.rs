@@ -2,6 +2,7 @@
 //!
 //! Reads only the disk. Invariant: lists exactly the trees that the manifest digests.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::json;
@@ -65,15 +66,22 @@ fn as_text(inputs: &StageInputs) -> String {
         if let Some(title) = title {
             line(format_args!("\n{title}:"));
         }
-        for (name, tree) in trees {
+        for (name, tree) in trees.iter().filter(|(_, tree)| !all_absent(tree)) {
             let why = inputs.why.get(name).map(|w| chain(w)).unwrap_or_default();
             line(format_args!("{name}  ({why})"));
-            for (entry, what) in tree.iter().filter(|(entry, _)| !entry.is_empty()) {
+            for (entry, what) in tree.iter().filter(|(entry, what)| !entry.is_empty() && **what != Entry::Absent) {
                 line(format_args!("    {entry}{}", mark(what)));
             }
             if let Some(what) = tree.get("").filter(|e| !matches!(e, Entry::File { .. })) {
                 line(format_args!("    {}", mark(what).trim_start()));
             }
+        }
+    }
+    let absent = absent(inputs);
+    if !absent.is_empty() {
+        line(format_args!("\nnot there; each counts when it appears:"));
+        for name in absent {
+            line(format_args!("    {name}"));
         }
     }
     if !inputs.environment.is_empty() {
@@ -91,8 +99,18 @@ fn as_text(inputs: &StageInputs) -> String {
         line(format_args!("left out: {}", ignored.join(", ")));
     }
     let total: usize = inputs.trees.values().map(files).sum();
-    line(format_args!("{total} files in {} places", inputs.trees.len()));
+    line(format_args!("{total} files in {} places", inputs.trees.values().filter(|tree| !all_absent(tree)).count()));
     text
+}
+
+fn all_absent(tree: &Tree) -> bool {
+    tree.values().all(|entry| *entry == Entry::Absent)
+}
+
+/// Paths that were looked for and are not there, the stage's own and its verification's.
+fn absent(inputs: &StageInputs) -> BTreeSet<String> {
+    let trees = inputs.trees.iter().chain(&inputs.verify_trees);
+    trees.flat_map(|(name, tree)| tree.iter().filter(|(_, what)| **what == Entry::Absent).map(|(entry, _)| full(name, entry))).collect()
 }
 
 fn mark(entry: &Entry) -> String {

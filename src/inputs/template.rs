@@ -190,8 +190,13 @@ impl Reach<'_> {
         let candidates = BTreeSet::from([names::join(&self.world.root, text), names::join(&template.folder, text)]);
         for path in &candidates {
             let there = super::world::exists(path);
-            // Of texts that only may be paths, folders need a slash: `ansible` is more often a user than a folder.
-            let meant = is_path || there && (path.is_file() || text.contains('/')) && !self.world.root.starts_with(path);
+            // Of texts that only may be paths, folders need a slash: `ansible` is more often a user than a folder. And they must lie in
+            // the checkout: `/sbin/init` in a template is the image's, and this machine's would make a key of its own.
+            let meant = is_path
+                || there
+                    && path.starts_with(&self.world.root)
+                    && (path.is_file() || text.contains('/'))
+                    && !self.world.root.starts_with(path);
             if meant && there {
                 // Absolute because `path.root` is; the name must not be.
                 let label = self.world.label(path, if Path::new(text).starts_with(&template.folder) { "" } else { text });
