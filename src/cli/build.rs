@@ -55,7 +55,7 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
         galaxy::ensure(&project, &stages, world).await?;
     }
 
-    let gathered = Gathered::of(&project, world).await?;
+    let gathered = Gathered::of(&project, world, counts.build > 0).await?;
     let records = Records {
         project: &project,
         world,

@@ -52,7 +52,7 @@ pub async fn run(args: &DryRunArgs, common: &Common, world: &World, output: Outp
         galaxy::ensure(&project, &stages, world).await?;
     }
 
-    let gathered = Gathered::of(&project, world).await?;
+    let gathered = Gathered::of(&project, world, false).await?;
     let records = Records {
         project: &project,
         world,

@@ -46,11 +46,11 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// Gathers.
+    /// Gathers. Only images carry the commit, so git is asked only where one is to be built (`builds`).
     ///
     /// # Errors
     /// `.ovenbird/` cannot be written.
-    pub async fn of(project: &Project, world: &World) -> Result<Self, Failure> {
+    pub async fn of(project: &Project, world: &World, builds: bool) -> Result<Self, Failure> {
         let pipeline = project.pipeline();
         let context = InputContext { environment: world.environment.clone(), home: world.var("HOME").map(PathBuf::from), only: None };
         environment::prepare(pipeline).map_err(|e| Failure::chain(Exit::Failed, &e))?;
@@ -61,7 +61,7 @@ impl Gathered {
             declared: BTreeMap::new(),
             secrets: secrets(pipeline, world),
             ec2_endpoint: ["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL"].iter().find_map(|name| world.var(name)).map(str::to_owned),
-            head: head(pipeline, world).await,
+            head: if builds { head(pipeline, world).await } else { None },
         };
         for stage in &pipeline.stages {
             let inputs = project.inputs.get(&stage.name).expect("every stage's inputs were read");
