@@ -174,7 +174,7 @@ mod tests {
         // The leader waits for a child that ignores SIGINT, as Packer waits for a hanging ssh.
         let script = "trap : INT; (trap '' INT; exec sleep 60) & echo up; while kill -0 $! 2>/dev/null; do wait $!; done; echo cleaned";
         let (exit, log) = stopped(script, SHORT, std::future::pending()).await;
-        assert_eq!((exit, log.as_str()), (Exit::Code(0), "up\ncleaned\n"));
+        assert_eq!((exit, log.as_str()), (Exit::Code(0), "up\nKilled\ncleaned\n"));
     }
 
     #[tokio::test]

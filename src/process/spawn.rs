@@ -189,20 +189,22 @@ fn launch(command: &CommandLine, stdout: File, stderr: Option<File>) -> Running 
 
 fn run(command: &CommandLine, group: &Group, stdout: File, stderr: Option<File>) -> Result<Exit, SpawnError> {
     let program = command.name();
+    // A file for both, never `stderr_to_stdout`: duct applies outer redirections first, so that one would mean our own stdout.
+    let stderr = match stderr {
+        Some(file) => file,
+        None => stdout.try_clone().map_err(|source| SpawnError::File { program: program.clone(), source })?,
+    };
     let expression = duct::cmd(&command.program, &command.args)
         .full_env(&command.env)
         .dir(&command.cwd)
         .stdin_null()
         .stdout_file(stdout)
+        .stderr_file(stderr)
         .unchecked()
         .before_spawn(|child| {
             own_group(child);
             Ok(())
         });
-    let expression = match stderr {
-        Some(file) => expression.stderr_file(file),
-        None => expression.stderr_to_stdout(),
-    };
     let handle = expression.start().map_err(|source| SpawnError::Start { program: program.clone(), source })?;
     let pid = handle.pids().first().copied().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
     if let Some(pid) = pid {
@@ -337,6 +339,14 @@ mod tests {
         assert_eq!(done.stderr, "err\n");
         let done = output(&sh("yes | head -c 100000"), Duration::from_secs(10), 10).await.unwrap();
         assert_eq!(done.stdout.len(), 10);
+    }
+
+    #[tokio::test]
+    async fn what_a_child_says_on_stderr_is_in_its_log_in_order() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut running = start(&sh("echo one; echo two >&2; echo three"), log.reopen().unwrap());
+        assert_eq!(running.wait().await.unwrap(), Exit::Code(0));
+        assert_eq!(std::fs::read_to_string(log.path()).unwrap(), "one\ntwo\nthree\n");
     }
 
     #[tokio::test]

@@ -29,17 +29,16 @@ pub(super) async fn account(catalog: &dyn Catalog, watch: &Watch<'_>, run: &RunI
     let ids: Vec<String> = ids.iter().cloned().collect();
     let hurried = || *watch.stop.borrow() == Stop::Now;
     let found = if hurried() {
-        tokio::time::timeout(HURRIED, catalog.leftovers(run, node, &ids, keep)).await.unwrap_or(Ok(Vec::new()))
+        match tokio::time::timeout(HURRIED, catalog.leftovers(run, node, &ids, keep)).await {
+            Ok(found) => found,
+            Err(_) => return unlooked(watch, "EC2 did not answer in time"),
+        }
     } else {
         look(catalog, run, node, &ids, keep).await
     };
     let mut found = match found {
         Ok(found) => found,
-        Err(error) => {
-            let message = format!("{}: whether anything is left in the account is not known: {error}", watch.step);
-            watch.say(Event::Warned { message });
-            return;
-        }
+        Err(error) => return unlooked(watch, &error.to_string()),
     };
     found.sort();
     let (mut removed, mut left) = (Vec::new(), Vec::new());
@@ -114,6 +113,10 @@ pub(super) async fn containers(
 
 async fn exists(docker: &Docker<'_>, id: &str) -> bool {
     spawn::output(&docker.container_state(id), DOCKER_TIME, OUTPUT_LIMIT).await.is_ok_and(|said| said.exit.success())
+}
+
+fn unlooked(watch: &Watch<'_>, why: &str) {
+    watch.say(Event::Warned { message: format!("{}: whether anything is left in the account is not known: {why}", watch.step) });
 }
 
 fn unknown(watch: &Watch<'_>, why: &str) {
