@@ -20,7 +20,7 @@ use crate::run::fill::{Filling, artifact_name};
 use crate::run::reconcile;
 use crate::run::step::{Current, Halt, judge, plain, task_failed};
 use crate::run::watch::{Finished, Report};
-use crate::tools::packer_log::{self, Named};
+use crate::tools::packer_log::Named;
 use crate::tools::{ansible, packer};
 
 impl Current<'_> {
@@ -46,7 +46,7 @@ impl Current<'_> {
         self.watch.phase("launch");
         let finished = self.packer(&parent, key, &mut reports).await;
         // From here on the account may hold something of ours, whatever Packer said.
-        let named = packer_log::read(self.watch.log, 0).unwrap_or_default();
+        let named = self.named().await.unwrap_or_default();
         let sealed = match finished {
             Ok(finished) => self.confirm_and_seal(catalog, claim, finished, &named, &reports[0], &parent, key).await,
             Err(halt) => Err(halt),

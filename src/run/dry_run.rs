@@ -19,7 +19,7 @@ use crate::run::fill::Filling;
 use crate::run::step::{Current, Halt, judge, plain, task_failed};
 use crate::run::watch::{Finished, Report};
 use crate::tools::docker::{self, FirstProcess, label};
-use crate::tools::{ansible, packer, packer_log};
+use crate::tools::{ansible, packer};
 
 /// Docker image of a dry run that passed.
 pub fn image_name(pipeline: &str, stage: &str, key: &DryRunKey) -> String {
@@ -168,7 +168,7 @@ impl Current<'_> {
             abort_on_error: self.steps.keep,
         });
         let finished = self.watch.run(&command, &mut reports).await.map_err(|error| Self::not_started(&error))?;
-        let named = packer_log::read(self.watch.log, 0).map_err(|error| self.unwritable(&error))?;
+        let named = self.named().await?;
         let image = named.docker_image.clone();
         let proved = self.prove(ground, finished, &reports, image.as_deref(), vars_file.as_deref(), kept).await;
         if matches!(self.stage.recipe, Recipe::Template { .. }) && !self.steps.keep {

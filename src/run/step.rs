@@ -30,6 +30,7 @@ use crate::tools::ansible::{self, Configured};
 use crate::tools::ansible_report::Pass;
 use crate::tools::docker::{self, Cgroup, Docker, parse_info};
 use crate::tools::git::Head;
+use crate::tools::packer_log;
 
 /// What a step asks of the one who knows the checkout and the state.
 #[async_trait(?Send)]
@@ -240,6 +241,14 @@ impl Current<'_> {
         failure.last_lines = said.stderr.lines().rev().take(15).map(|l| tail::cleaned(l.as_bytes())).collect();
         failure.last_lines.reverse();
         Err(failure.into())
+    }
+
+    /// What the log names. Not on the driver's thread: a log of a gigabyte takes seconds.
+    pub(super) async fn named(&self) -> Result<packer_log::Named, Halt> {
+        let log = self.watch.log.to_owned();
+        let read = tokio::task::spawn_blocking(move || packer_log::read(&log, 0)).await;
+        let read = read.unwrap_or_else(|joined| Err(std::io::Error::other(joined)));
+        read.map_err(|error| plain("ovenbird", format!("log `{}` cannot be read: {error}", self.watch.log.display())).into())
     }
 
     /// Removes the containers of this step, but those that are kept.

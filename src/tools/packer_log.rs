@@ -14,6 +14,9 @@ const LINE: u64 = 4096;
 /// More ids than any build has; a playbook that prints ids for ever stops counting.
 const MAX_IDS: usize = 1000;
 
+/// A line without any of these holds nothing for [`Reader::line`].
+const WORTH_READING: [&str; 9] = ["i-", "snap-", "vol-", "sg-", "packer_", "ID: ", "artifacts of", "Docker image: ", "Creating "];
+
 /// What a log named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Named {
@@ -42,6 +45,7 @@ pub fn read(path: &Path, from: u64) -> std::io::Result<Named> {
     let mut reader = BufReader::with_capacity(64 * 1024, file);
     let mut named = Reader::default();
     let mut line = Vec::new();
+    let finders = WORTH_READING.map(memchr::memmem::Finder::new);
     loop {
         line.clear();
         if reader.by_ref().take(LINE).read_until(b'\n', &mut line)? == 0 {
@@ -50,7 +54,10 @@ pub fn read(path: &Path, from: u64) -> std::io::Result<Named> {
         if !line.ends_with(b"\n") {
             reader.skip_until(b'\n')?;
         }
-        named.line(&cleaned(&line));
+        // Most lines of a flood hold nothing that is looked for; searching bytes is ten times cheaper than reading text.
+        if named.at_end || finders.iter().any(|finder| finder.find(&line).is_some()) {
+            named.line(&cleaned(&line));
+        }
     }
 }
 
