@@ -14,6 +14,8 @@ pub(super) enum Known {
     List(Vec<Known>),
     Map(BTreeMap<String, Known>),
     Open(String),
+    /// A path whose folder counts already: an item of `fileglob`. As a whole name it adds nothing; a part of it is not known.
+    Counted,
     /// Each item of a loop over this; taken apart when it is asked for, because its variables may get more values until then.
     Each(Box<Known>),
     /// Each name that `first_found` tries, likewise.

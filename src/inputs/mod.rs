@@ -15,6 +15,7 @@ pub mod plugins;
 pub mod requirements;
 
 mod ansible_cfg;
+mod arguments;
 mod collect;
 pub mod declared;
 mod galaxy;

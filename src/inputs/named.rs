@@ -144,6 +144,8 @@ impl Reach<'_> {
             Purpose::Tasks => {
                 let mut folders = vec![scope.folder().to_owned()];
                 folders.extend(search(scope, "tasks"));
+                // The last resort is the folder that Ansible runs in.
+                folders.extend([self.world.root.join("tasks"), self.world.root.clone()]);
                 folders
             }
             Purpose::Vars | Purpose::VarsFolder => search(scope, "vars"),

@@ -39,6 +39,9 @@ const BESIDE: &[&str] = &[
     "vars_plugins",
 ];
 
+/// By these Ansible knows a role (traced with ansible-core 2.19).
+const ROLE_PROBES: &[&str] = &["tasks/main.yml", "tasks/main.yaml", "tasks/main", "meta/main.yml", "meta/main.yaml", "meta/main"];
+
 impl Reach<'_> {
     /// A playbook that the pipeline file or another playbook names. True the first time.
     pub(super) fn playbook(&mut self, file: &Path, why: Vec<Why>) -> bool {
@@ -74,6 +77,17 @@ impl Reach<'_> {
             if matches!(*name, "group_vars" | "host_vars") {
                 self.vars(&path, scope, &why);
             }
+        }
+        let root = self.world.root.clone();
+        let mut probes = vec![root.join("shell_plugins")];
+        // Ansible asks of a playbook's folder and of the one above whether it is a role, and searches otherwise if it is.
+        for base in [Some(folder), folder.parent()].into_iter().flatten().filter(|base| base.starts_with(&root)) {
+            probes.extend(ROLE_PROBES.iter().map(|probe| base.join(probe)));
+        }
+        for probe in probes {
+            let mut why = scope.why.clone();
+            why.push(Why { what: "what makes a folder a role".to_owned(), via: None });
+            self.take(&probe, why);
         }
         let config = self.world.config.clone();
         let told = config.file.as_ref().map(|(_, label)| label.clone());

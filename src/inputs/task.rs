@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::arguments::{Arguments, quote};
 use super::jinja;
 use super::known::Known;
 use super::named::Purpose;
@@ -110,43 +111,8 @@ pub(super) fn alternatives(value: &Known) -> Result<Vec<String>, String> {
             Ok(if paths.is_empty() { files } else { joined.collect() })
         }
         Known::Open(why) => Err(why.clone()),
+        Known::Counted => Ok(Vec::new()),
         Known::Each(_) | Known::Alternatives(_) => Err("is a loop in a loop".to_owned()),
-    }
-}
-
-/// A module's arguments: a mapping's, `key=value` words', and the text when there is nothing else.
-struct Arguments<'n> {
-    nodes: Vec<&'n Node>,
-    words: Vec<(Option<String>, String)>,
-    line: usize,
-}
-
-impl<'n> Arguments<'n> {
-    fn of(value: &'n Node, extra: Option<&'n Node>) -> Self {
-        let words = value.text().map(jinja::words).unwrap_or_default();
-        Self { nodes: [Some(value), extra].into_iter().flatten().collect(), words, line: value.line }
-    }
-
-    /// Every value of a parameter, with its line; not scalars give nothing.
-    fn get(&self, name: &str) -> Vec<(String, usize)> {
-        let nodes = self.nodes.iter().flat_map(|n| n.get_all(name)).flat_map(Node::one_or_many);
-        let nodes = nodes.filter_map(|n| n.text().map(|t| (t.to_owned(), n.line)));
-        let words = self.words.iter().filter(|(key, _)| key.as_deref() == Some(name)).map(|(_, v)| (v.clone(), self.line));
-        nodes.chain(words).collect()
-    }
-
-    /// The words without `key=`, as one text.
-    fn free(&self) -> String {
-        self.words.iter().filter(|(key, _)| key.is_none()).map(|(_, v)| v.as_str()).collect::<Vec<_>>().join(" ")
-    }
-
-    fn yes(&self, name: &str) -> Option<bool> {
-        let (value, _) = self.get(name).into_iter().next()?;
-        match value.to_lowercase().as_str() {
-            "yes" | "true" | "on" | "1" | "y" | "t" => Some(true),
-            "no" | "false" | "off" | "0" | "n" | "f" => Some(false),
-            _ => None,
-        }
     }
 }
 
@@ -266,7 +232,11 @@ impl Reach<'_> {
                 | "community.general.filetree" => {
                     let arguments: Vec<String> = value.one_or_many().iter().filter_map(|n| n.text()).map(quote).collect();
                     self.lookup(Some(plugin), &arguments, scope, key.line, locals);
-                    items.push(Known::Open(format!("comes from look-up `{plugin}`")));
+                    items.push(match plugin {
+                        "fileglob" => Known::Counted,
+                        "filetree" | "community.general.filetree" => Known::Map(BTreeMap::from([("src".to_owned(), Known::Counted)])),
+                        _ => Known::Open(format!("comes from look-up `{plugin}`")),
+                    });
                 }
                 "dict" => match &known {
                     Known::Map(map) => items.extend(map.iter().map(|(key, value)| {
@@ -385,14 +355,5 @@ impl Reach<'_> {
         };
         let place = self.place(&scope.file, arguments.line);
         self.notes.insert(format!("{place} floats: `{module}` {what}"));
-    }
-}
-
-/// A text of YAML as an argument of Jinja.
-fn quote(text: &str) -> String {
-    match jinja::pieces(text).as_deref() {
-        Some([jinja::Piece::Expression(expression)]) => expression.clone(),
-        _ if jinja::templated(text) || text.contains('\'') => "unknown_text()".to_owned(),
-        _ => format!("'{text}'"),
     }
 }

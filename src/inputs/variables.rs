@@ -105,6 +105,7 @@ impl Variables {
             return Err("is made of itself".to_owned());
         }
         let pieces = jinja::pieces(text).ok_or_else(|| format!("`{}` has statements of Jinja", one_line(text)))?;
+        let alone = pieces.len() == 1;
         let mut names = BTreeSet::from([String::new()]);
         for piece in pieces {
             let ends: BTreeSet<String> = match piece {
@@ -115,6 +116,7 @@ impl Variables {
                         match value {
                             Known::Text(text) => ends.extend(self.texts(&text, scope, locals, depth + 1)?),
                             Known::Open(why) => return Err(format!("`{expression}` {why}")),
+                            Known::Counted if alone => {}
                             _ => return Err(format!("`{expression}` is a list or a map")),
                         }
                     }
@@ -161,7 +163,7 @@ impl Variables {
                 Box::new(move |value| match value {
                     Known::Text(text) if !jinja::templated(&text) => Known::Text(f(&text)),
                     Known::Text(text) => Known::Open(format!("is a filtered template `{}`", one_line(&text))),
-                    other => other,
+                    _ => Known::Open("is filtered".to_owned()),
                 })
             };
             values = match name {
@@ -236,7 +238,7 @@ impl Variables {
                         Some(item) => inner.push(item.clone()),
                         None => return Err(unknown()),
                     },
-                    Known::Text(_) | Known::Each(_) | Known::Alternatives(_) => return Err(unknown()),
+                    Known::Text(_) | Known::Counted | Known::Each(_) | Known::Alternatives(_) => return Err(unknown()),
                     Known::Open(why) => return Err(format!("`{text}` {why}")),
                 }
             }
@@ -314,7 +316,7 @@ impl Variables {
                 _ if !jinja::templated(text) => items.push(value.clone()),
                 _ => return Err(format!("`{}` is not a literal", one_line(text))),
             },
-            Known::Map(_) => items.push(value.clone()),
+            Known::Map(_) | Known::Counted => items.push(value.clone()),
             Known::Open(why) => return Err(why.clone()),
             Known::Each(_) | Known::Alternatives(_) => return Err("is a loop in a loop".to_owned()),
         }

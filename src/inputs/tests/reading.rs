@@ -308,3 +308,31 @@ fn emit_targets_and_vault_passwords_are_never_inputs() {
     }
     assert!(inputs.ignored.contains_key("targets of emit") && inputs.ignored.contains_key("vault password files"));
 }
+
+#[test]
+fn items_of_a_glob_count_by_their_folder() {
+    let project = Project::new();
+    project
+        .file(
+            "ansible/web.yml",
+            "- hosts: all\n  tasks:\n    - copy: {src: \"{{ item }}\", dest: /a}\n      with_fileglob: [\"conf.d/*.conf\"]\n",
+        )
+        .file("ansible/files/conf.d/a.conf", "1");
+    let inputs = project.inputs();
+    assert!(has(&inputs, "ansible/files/conf.d/a.conf") && inputs.imprecise.is_empty(), "{:?}", inputs.imprecise);
+    assert!(project.changes(|p| {
+        p.file("ansible/files/conf.d/b.conf", "1");
+    }));
+}
+
+#[test]
+fn a_playbooks_folder_that_becomes_a_role_changes_the_key() {
+    for name in ["tasks/main.yml", "ansible/meta/main.yml", "shell_plugins/x.py"] {
+        assert!(
+            Project::new().changes(|p| {
+                p.file(name, "");
+            }),
+            "{name}"
+        );
+    }
+}
