@@ -2,6 +2,7 @@
 
 mod bad_pipeline;
 mod bad_references;
+mod command_line;
 mod galaxy;
 mod pipeline_files;
 mod pipeline_mutated;
