@@ -10,6 +10,7 @@ use crate::cli::output::Output;
 use crate::cli::planning::Planning;
 use crate::cli::project::Project;
 use crate::cli::survey::Survey;
+use crate::cli::update;
 use crate::cli::world::World;
 use crate::disk::atomic;
 use crate::plan::plan::{Action, Plan, Wishes};
@@ -20,9 +21,10 @@ use crate::report::plan_text;
 /// # Errors
 /// Whatever keeps a plan from being made.
 pub async fn run(args: &PlanArgs, common: &Common, world: &World, output: Output) -> Result<Exit, Failure> {
-    let project = Project::read(common, world, output, false)?;
+    let mut project = Project::read(common, world, output, false)?;
     let wishes = Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, emit: None };
     let survey = Survey::open(project.pipeline(), world).await?;
+    update::fill_missing(&mut project, Some(&survey.catalog), common, world, output).await?;
     let planning = Planning::make(&project, world, Some(&survey), &survey.state, &wishes).await?;
     let plan = &planning.plan;
     if let Some(file) = &args.out {

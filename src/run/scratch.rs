@@ -20,10 +20,16 @@ pub fn log_path(folder: &Path, step: &StepId) -> PathBuf {
     folder.join("logs").join(format!("{}.log", file_name(step)))
 }
 
+/// Longest TMPDIR below which every socket can be bound: a socket's path has 107 bytes, and Packer's plugins and ssh's control
+/// master add up to 31 to it. With a longer one Packer only says "plugin exited before we could connect".
+const LONGEST_TMP: usize = 76;
+
 /// A step's private folder.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    /// TMPDIR where the run's folder lies too deep; removed with this value.
+    short: Option<tempfile::TempDir>,
 }
 
 impl Scratch {
@@ -34,8 +40,11 @@ impl Scratch {
     pub fn create(folder: &Path, step: &StepId) -> io::Result<Self> {
         let path = folder.join("tmp").join(file_name(step));
         DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-        let scratch = Self { path };
-        scratch.folder("tmp")?;
+        let mut scratch = Self { path, short: None };
+        if scratch.folder("tmp")?.as_os_str().len() > LONGEST_TMP {
+            let only_ours = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+            scratch.short = Some(tempfile::Builder::new().prefix("ovenbird-").permissions(only_ours).tempdir()?);
+        }
         Ok(scratch)
     }
 
@@ -46,7 +55,7 @@ impl Scratch {
 
     /// TMPDIR of every child.
     pub fn tmp(&self) -> PathBuf {
-        self.path("tmp")
+        self.short.as_ref().map_or_else(|| self.path("tmp"), |short| short.path().to_owned())
     }
 
     /// Makes a folder in it.
@@ -88,8 +97,9 @@ impl Scratch {
     ///
     /// # Errors
     /// Something in it could not be removed.
-    pub fn remove(self) -> io::Result<()> {
-        std::fs::remove_dir_all(&self.path)
+    pub fn remove(mut self) -> io::Result<()> {
+        let short = self.short.take().map_or(Ok(()), tempfile::TempDir::close);
+        std::fs::remove_dir_all(&self.path).and(short)
     }
 }
 
@@ -118,6 +128,18 @@ mod tests {
     use super::*;
     use crate::run::queue::tests::build;
     use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn tmpdir_of_a_deep_checkout_is_short_enough_for_sockets_and_goes_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a-folder-with-a-rather-long-name".repeat(3));
+        let scratch = Scratch::create(&deep, &build("web")).unwrap();
+        let tmp = scratch.tmp();
+        assert!(tmp.is_dir() && tmp.as_os_str().len() <= LONGEST_TMP, "{}", tmp.display());
+        assert_eq!(std::fs::metadata(&tmp).unwrap().permissions().mode() & 0o777, 0o700);
+        scratch.remove().unwrap();
+        assert!(!tmp.exists());
+    }
 
     #[test]
     fn values_are_readable_by_their_user_only_and_go_with_the_step() {

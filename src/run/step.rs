@@ -109,9 +109,8 @@ impl Launch for Steps<'_> {
         };
         let ended = async { ended.await.unwrap_or(()) };
         let (outcome, ()) = tokio::join!(body, follow_log(&step, &facts, &log, ended));
-        let path = scratch.tmp();
+        let id = scratch.path("").display().to_string();
         if let Err(error) = scratch.remove() {
-            let id = path.parent().unwrap_or(&path).display().to_string();
             watch.say(Event::Warned { message: format!("{step}: `{id}` could not be removed: {error}") });
             let remove_with = format!("rm -r {}", crate::process::command::quoted(&id));
             let left = vec![Leftover { kind: LeftoverKind::File, id, region: "local".to_owned(), remove_with }];
@@ -206,6 +205,8 @@ impl Current<'_> {
         let mut env = self.base_environment();
         env.extend(ansible::environment(&plugins, report, configured));
         env.insert("TMPDIR".to_owned(), self.scratch.tmp().display().to_string());
+        // By default it lies in ANSIBLE_HOME, and so below the checkout: in a deep one ssh finds its socket's path too long.
+        env.insert("ANSIBLE_SSH_CONTROL_PATH_DIR".to_owned(), self.scratch.tmp().join("cp").display().to_string());
         Ok(env)
     }
 
