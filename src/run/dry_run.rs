@@ -16,7 +16,7 @@ use crate::model::verdict::Verdict;
 use crate::plan::plan::PlannedParent;
 use crate::process::spawn::Exit;
 use crate::run::fill::Filling;
-use crate::run::step::{Current, Halt, judge, plain, task_failed};
+use crate::run::step::{Current, Halt, came_to_its_end, judge, plain, task_failed};
 use crate::run::watch::{Finished, Report};
 use crate::tools::docker::{self, FirstProcess, label};
 use crate::tools::{ansible, packer};
@@ -218,7 +218,7 @@ impl Current<'_> {
             if !second.pass.changed.is_empty() {
                 return Err(self.not_idempotent(&second.pass.changed));
             }
-            judge(&second.pass, false).map_err(|why| self.failed("ansible", format!("second pass: {why}"), Some(&second.pass)))?;
+            came_to_its_end(&second.pass).map_err(|why| self.failed("ansible", format!("second pass: {why}"), Some(&second.pass)))?;
         }
         let image = image.ok_or_else(|| self.failed("packer", "packer ended well but its log names no Docker image".to_owned(), None))?;
         self.check_stop()?;

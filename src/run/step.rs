@@ -317,15 +317,21 @@ fn up_to_failure(log: &Path) -> Vec<String> {
 
 /// What a run of Ansible must have done, whatever its exit status: Packer makes an image of a playbook that matched no host.
 pub(super) fn judge(pass: &Pass, must_run: bool) -> Result<(), String> {
+    came_to_its_end(pass)?;
+    if pass.tasks == 0 && (must_run || pass.started > 0) {
+        return Err("no task was executed".to_owned());
+    }
+    Ok(())
+}
+
+/// The same of a second pass: there may be no task in it, when all say of themselves that they always change something.
+pub(super) fn came_to_its_end(pass: &Pass) -> Result<(), String> {
     if !pass.no_hosts.is_empty() {
         let plays = pass.no_hosts.join(", ");
         return Err(format!("no host matched in play {plays}: the machine being built is in the groups that `groups` of the stage names"));
     }
     if pass.started > 0 && pass.ended < pass.started {
         return Err("ansible-playbook did not come to its end".to_owned());
-    }
-    if pass.tasks == 0 && (must_run || pass.started > 0) {
-        return Err("no task was executed".to_owned());
     }
     Ok(())
 }
