@@ -10,16 +10,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::project::{Project, read_inputs};
+use crate::cli::project::Project;
 use crate::cli::world::World;
 use crate::config::pipeline::{Pipeline, Recipe};
 use crate::inputs::declared::declared_variables;
-use crate::inputs::{InputContext, environment};
+use crate::inputs::{InputContext, collect, environment};
 use crate::model::digest::{DryRunKey, StageKey};
 use crate::model::name::Name;
 use crate::model::node::NodeId;
 use crate::model::value::Reference;
 use crate::model::verdict::Verdict;
+use crate::plan::inputs::StageInputs;
 use crate::plan::keyed::{Keyed, manifests};
 use crate::process::spawn;
 use crate::run::galaxy;
@@ -127,11 +128,30 @@ pub struct Records<'a> {
     pub unwritten: RefCell<Vec<String>>,
 }
 
+impl Records<'_> {
+    /// Not on the driver's thread: it must hear signals while thousands of files are read.
+    async fn read_again(&self, stage: &Name) -> Result<StageInputs, String> {
+        let (pipeline, pins) = (self.project.loaded.pipeline.clone(), self.project.loaded.pins.clone());
+        let only = Some(BTreeSet::from([stage.clone()]));
+        let context = InputContext { environment: self.world.environment.clone(), home: self.world.var("HOME").map(PathBuf::from), only };
+        let read = tokio::task::spawn_blocking(move || collect(&pipeline, &pins, &context)).await.map_err(|e| e.to_string())?;
+        let mut read = read.map_err(|problems| Failure::from(problems).render(false, 100).trim().to_owned())?;
+        read.remove(stage).ok_or_else(|| format!("stage `{stage}` is not there any more"))
+    }
+}
+
 #[async_trait(?Send)]
 impl Ledger for Records<'_> {
     async fn rekey(&self, node: &NodeId) -> Result<(Option<StageKey>, Option<DryRunKey>), String> {
+        let planned = self.keyed.get(node).ok_or("the node is not one of the plan")?;
+        let now = self.read_again(&node.stage).await?;
+        if self.project.inputs.get(&node.stage) == Some(&now) {
+            return Ok((planned.stage_key, planned.dry_run_key));
+        }
+        // Only this stage's inputs count: the parent is what was planned, whatever happened to its files since.
         let loaded = &self.project.loaded;
-        let inputs = read_inputs(loaded, self.world).map_err(|failure| failure.render(false, 100).trim().to_owned())?;
+        let mut inputs = self.project.inputs.clone();
+        inputs.insert(node.stage.clone(), now);
         let keyed = manifests(&loaded.pipeline, &self.project.graph, &loaded.pins, &inputs, self.docker);
         let keyed = keyed.get(node).ok_or("the node is not there any more")?;
         Ok((keyed.stage_key, keyed.dry_run_key))
