@@ -104,6 +104,7 @@ class Bench:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         base = {"PATH": ":".join([*path, os.environ["PATH"]]), "HOME": str(home), "LANG": "C.UTF-8", "TERM": "dumb"}
+        base["PACKER_PLUGIN_PATH"] = str(TOOLS / "plugins")
         for name in ("PACKER_PLUGIN_PATH", "DOCKER_HOST", "CHECKPOINT_DISABLE"):
             if name in os.environ:
                 base[name] = os.environ[name]
