@@ -94,6 +94,9 @@ pub enum Event {
         to_build: usize,
         /// Dry runs to make.
         to_dry_run: usize,
+        /// AMIs whose tags alone differ.
+        #[serde(default)]
+        to_retag: usize,
         /// AMIs that are used as they are.
         to_reuse: usize,
         /// Folder of logs and records.

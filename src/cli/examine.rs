@@ -21,6 +21,7 @@ use crate::model::constraint::{Constraint, Version};
 use crate::model::name::Name;
 use crate::model::node::RunId;
 use crate::ports::Catalog as _;
+use crate::report::style::count;
 use crate::run::toolcheck::{self, Known, Place};
 use crate::tools::docker::{self, Cgroup, Docker};
 use crate::tools::versions;
@@ -60,7 +61,7 @@ fn pipeline(common: &Common, world: &World, facts: &mut Vec<Fact>) -> Option<Pip
             let pipeline = loaded.pipeline;
             facts.push(Fact::good(
                 "pipeline",
-                format!("`{}` in `{}`, {} stages", pipeline.name, pipeline.file.display(), pipeline.stages.len()),
+                format!("`{}` in `{}`, {}", pipeline.name, pipeline.file.display(), count(pipeline.stages.len(), "stage")),
             ));
             if pipeline.tools.is_empty() {
                 facts.push(Fact::warning(

@@ -13,10 +13,13 @@ use crate::cli::project::Project;
 use crate::cli::survey::{self, Survey};
 use crate::cli::world::World;
 use crate::model::digest::StageKey;
+use crate::plan::canonical;
 use crate::plan::difference::{Change, difference};
 use crate::plan::hit;
+use crate::plan::inputs::Entry;
 use crate::plan::manifest::InputManifest;
 use crate::ports::Catalog as _;
+use crate::report::style::count;
 
 /// Explains.
 ///
@@ -66,6 +69,9 @@ pub async fn run(args: &ExplainArgs, common: &Common, world: &World, output: Out
             }));
             continue;
         }
+        if !text.is_empty() {
+            text.push('\n');
+        }
         writeln!(text, "{node}  {}", new_key.map_or_else(|| "no key".to_owned(), |k| k.to_string()))
             .expect("writing to a String cannot fail");
         for missing in &keyed.missing {
@@ -73,7 +79,6 @@ pub async fn run(args: &ExplainArgs, common: &Common, world: &World, output: Out
         }
         lines(&mut text, &new_manifest);
         against(&mut text, old, image.as_deref(), changes.as_deref(), &survey);
-        text.push('\n');
     }
     if args.json {
         output.json(&all)?;
@@ -112,9 +117,18 @@ fn lines(text: &mut String, manifest: &InputManifest) {
     let json = serde_json::to_value(manifest).expect("a manifest is always JSON");
     let mut rows = Vec::new();
     flatten("", &json, &mut rows);
+    // Twenty places where Ansible looks and nothing is are one fact; `inputs` names them.
+    let nothing = canonical::tree_digest(&[(String::new(), Entry::Absent)].into()).to_string();
+    let all = rows.len();
+    rows.retain(|(name, value)| !(name.starts_with("trees ") && *value == nothing));
+    let absent = all - rows.len();
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(48);
     for (name, value) in rows {
         writeln!(text, "  {name:width$}  {value}").expect("writing to a String cannot fail");
+    }
+    if absent > 0 {
+        writeln!(text, "  and {} where nothing is; each counts when something appears", count(absent, "place"))
+            .expect("writing to a String cannot fail");
     }
 }
 

@@ -11,11 +11,20 @@ const LARGEST: u64 = 256 * 1024;
 #[derive(Debug, Default)]
 pub struct Found {
     /// Playbooks, relative.
-    pub playbooks: Vec<PathBuf>,
+    pub playbooks: Vec<Playbook>,
     /// Packer templates.
     pub templates: Vec<Template>,
     /// tfvars that set a variable for an AMI.
     pub tfvars: Vec<Tfvars>,
+}
+
+/// A playbook.
+#[derive(Debug)]
+pub struct Playbook {
+    /// Relative.
+    pub path: PathBuf,
+    /// Names after `hosts:` but `all`: without them as groups, its plays match no host.
+    pub groups: Vec<String>,
 }
 
 /// A Packer template: a JSON file, or a folder of HCL files.
@@ -51,7 +60,7 @@ pub struct Tfvars {
 impl Found {
     /// A line each.
     pub fn describe(&self) -> Vec<String> {
-        let playbooks = self.playbooks.iter().map(|p| format!("playbook {}", p.display()));
+        let playbooks = self.playbooks.iter().map(|p| format!("playbook {}", p.path.display()));
         let templates = self.templates.iter().map(|t| format!("template {} ({})", t.path.display(), t.builders.join(", ")));
         let tfvars = self.tfvars.iter().map(|t| format!("tfvars {} ({})", t.path.display(), t.ami_names.join(", ")));
         playbooks.chain(templates).chain(tfvars).collect()
@@ -83,7 +92,7 @@ pub fn find(folder: &Path) -> Found {
                 found.tfvars.push(Tfvars { path: path.to_path_buf(), ami_names });
             }
         } else if is_playbook(path, &text) {
-            found.playbooks.push(path.to_path_buf());
+            found.playbooks.push(Playbook { path: path.to_path_buf(), groups: groups(&text) });
         }
     }
     for (path, text) in hcl_folders {
@@ -131,6 +140,18 @@ fn is_playbook(path: &Path, text: &str) -> bool {
     lines.next().is_some_and(|l| l.starts_with("- ")) && text.lines().any(|l| l.starts_with("- hosts:") || l.starts_with("  hosts:"))
 }
 
+/// Patterns (`web*`, `web:!old`, a template) are left to people: a group cannot be called so.
+fn groups(text: &str) -> Vec<String> {
+    let hosts = text.lines().filter_map(|l| l.strip_prefix("- hosts:").or_else(|| l.strip_prefix("  hosts:")));
+    let hosts = hosts.flat_map(|h| h.split('#').next().unwrap_or_default().trim().trim_matches(['[', ']']).split(','));
+    let names = hosts.map(|h| h.trim().trim_matches(['"', '\'']).to_owned());
+    let simple = |h: &String| h.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && h.starts_with(|c: char| !c.is_ascii_digit());
+    let mut found: Vec<String> = names.filter(|h| simple(h) && h != "all" && h != "localhost").collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
 fn assigned(text: &str) -> Vec<String> {
     let names = text.lines().filter_map(|l| Some(l.split_once('=')?.0.trim().to_owned()));
     names.filter(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')).collect()
@@ -154,7 +175,7 @@ mod tests {
                 r#"{"variables": {"base_image": "", "out_name": ""}, "builders": [{"type": "amazon-ebs"}, {"type": "docker"}]}"#,
             ),
             ("hcl/a.pkr.hcl", "variable \"source_ami\" {}\nsource \"amazon-ebs\" \"x\" {}\n"),
-            ("site.yml", "---\n- name: All\n  hosts: all\n"),
+            ("site.yml", "---\n- name: All\n  hosts: all\n- hosts: [web, \"db\"] # both\n- hosts: x*\n- hosts: web\n"),
             ("roles/x/tasks/main.yml", "- name: Task\n  hosts: no\n"),
             ("tf/v.tfvars", "blue_ami_id = \"ami-1\"\nsize = 2\n"),
         ];
@@ -165,7 +186,9 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         let found = find(folder.path());
-        assert_eq!(found.playbooks, [PathBuf::from("site.yml")]);
+        assert_eq!(found.playbooks.len(), 1);
+        assert_eq!(found.playbooks[0].path, PathBuf::from("site.yml"));
+        assert_eq!(found.playbooks[0].groups, ["db", "web"]);
         assert_eq!(found.templates.len(), 2);
         assert_eq!(found.templates[0].source_variable.as_deref(), Some("base_image"));
         assert_eq!(found.templates[0].name_variable.as_deref(), Some("out_name"));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::args::InitArgs;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::found::{Found, find};
+use crate::cli::found::{Found, Playbook, find};
 use crate::cli::output::Output;
 use crate::cli::world::World;
 use crate::disk::atomic;
@@ -42,8 +42,11 @@ pub fn run(args: &InitArgs, world: &World, output: Output) -> Result<Exit, Failu
     std::fs::create_dir_all(&folder).map_err(|e| Failure::failed(format!("`{}` cannot be made: {e}", folder.display())))?;
     let pipeline = folder.join("ovenbird.hcl");
     if pipeline.symlink_metadata().is_ok() {
-        return Err(Failure::data(format!("`{}` is there already; nothing was written", args.folder.join("ovenbird.hcl").display()))
-            .help("`ovenbird plan` shows what it would do"));
+        return Err(Failure::data(format!(
+            "`{}` is there already; nothing was written",
+            args.folder.strip_prefix(".").unwrap_or(&args.folder).join("ovenbird.hcl").display()
+        ))
+        .help("`ovenbird plan` shows what it would do"));
     }
     let found = find(&folder);
     let mut files: Vec<(PathBuf, String)> = Vec::new();
@@ -124,24 +127,29 @@ fn pipeline_text(folder: &Path, found: &Found, packer: Option<&str>) -> String {
         stages.push(name.clone());
         name
     };
-    let mut playbooks: Vec<PathBuf> = found.playbooks.clone();
+    let ours = Playbook { path: "ansible/base.yml".into(), groups: Vec::new() };
+    let mut playbooks: Vec<&Playbook> = found.playbooks.iter().collect();
     if playbooks.is_empty() && found.templates.is_empty() {
-        playbooks.push("ansible/base.yml".into());
+        playbooks.push(&ours);
     }
     // The base comes first: the others are built on it.
-    playbooks.sort_by_key(|p| (!stem(p).contains("base") && !stem(p).contains("common"), p.clone()));
+    playbooks.sort_by_key(|p| (!stem(&p.path).contains("base") && !stem(&p.path).contains("common"), p.path.clone()));
     let mut parent = "source.debian_12".to_owned();
     let only_one = playbooks.len() == 1;
     for (at, playbook) in playbooks.iter().enumerate() {
-        let name = unique(&stem(playbook));
-        line(format_args!("\nstage \"{name}\" {{\n  from     = {parent}\n  playbook = \"{}\"", playbook.display()));
+        let name = unique(&stem(&playbook.path));
+        let mut attributes = vec![("from", parent.clone()), ("playbook", format!("\"{}\"", playbook.path.display()))];
+        if !playbook.groups.is_empty() {
+            attributes.push(("groups", format!("[\"{}\"] # so that its `hosts:` match", playbook.groups.join("\", \""))));
+        }
         if let Some(packer) = packer {
-            line(format_args!("  packer   = \"{packer}\""));
+            attributes.push(("packer", format!("\"{packer}\"")));
         }
         if at == 0 {
-            line(format_args!("  freshness = \"7d\" # `ovenbird update` asks for a rebuild after that: security updates are a change too"));
+            let why = "`ovenbird update` asks for a rebuild after that: security updates are a change too";
+            attributes.push(("freshness", format!("\"7d\" # {why}")));
         }
-        line(format_args!("}}"));
+        line(format_args!("\nstage \"{name}\" {{\n{}}}", aligned("  ", &attributes)));
         if at == 0 && !only_one && (name.contains("base") || name.contains("common")) {
             parent = format!("stage.{name}");
         }
@@ -155,13 +163,16 @@ fn pipeline_text(folder: &Path, found: &Found, packer: Option<&str>) -> String {
             line(format_args!("  only     = [\"{first}\"] # of: {}", template.builders.join(", ")));
         }
         line(format_args!("  packer_vars = {{"));
-        match &template.source_variable {
-            Some(variable) => line(format_args!("    {variable} = parent.id")),
-            None => line(format_args!("    # source_ami = parent.id       # name the template's variable for the AMI that it boots from")),
+        let filled = [(&template.source_variable, "parent.id"), (&template.name_variable, "artifact.name")];
+        let filled: Vec<_> = filled.iter().filter_map(|(name, value)| Some((name.as_deref()?, (*value).to_owned()))).collect();
+        for text in aligned("    ", &filled).lines() {
+            line(format_args!("{text}"));
         }
-        match &template.name_variable {
-            Some(variable) => line(format_args!("    {variable} = artifact.name")),
-            None => line(format_args!("    # ami_name   = artifact.name   # and the one for the new AMI's name")),
+        if template.source_variable.is_none() {
+            line(format_args!("    # source_ami = parent.id     # name the template's variable for the AMI that it boots from"));
+        }
+        if template.name_variable.is_none() {
+            line(format_args!("    # ami_name = artifact.name   # and the one for the new AMI's name"));
         }
         line(format_args!("  }}\n}}"));
     }
@@ -189,6 +200,12 @@ fn pipeline_text(folder: &Path, found: &Found, packer: Option<&str>) -> String {
         line(format_args!("# emit \"terraform/images.auto.tfvars\" {{\n#   {0}_ami_id = stage.{0}.id\n# }}", stages[0]));
     }
     text
+}
+
+/// `name = value` lines as `packer fmt` would write them.
+fn aligned(indent: &str, attributes: &[(&str, String)]) -> String {
+    let width = attributes.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    attributes.iter().map(|(name, value)| format!("{indent}{name:width$} = {value}\n")).collect()
 }
 
 fn stem(path: &Path) -> String {

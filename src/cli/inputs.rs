@@ -139,21 +139,28 @@ fn as_json(inputs: &StageInputs) -> serde_json::Value {
 
 fn why(path: &str, inputs: &StageInputs, args: &InputsArgs, world: &World, project: &Project, output: Output) -> Result<Exit, Failure> {
     let root = &project.pipeline().root;
-    let wanted = [Some(path.trim_start_matches("./").to_owned()), relative(&world.absolute(std::path::Path::new(path)), root)];
+    let wanted =
+        [Some(path.trim_start_matches("./").trim_end_matches('/').to_owned()), relative(&world.absolute(std::path::Path::new(path)), root)];
     let mut found = Vec::new();
     for (trees, verification) in [(&inputs.trees, false), (&inputs.verify_trees, true)] {
         for (name, tree) in trees {
             for (entry, what) in tree {
-                if wanted.iter().flatten().any(|w| *w == full(name, entry)) {
+                let whole = folder_of_tree(&wanted, name, tree, entry);
+                if whole || wanted.iter().flatten().any(|w| *w == full(name, entry)) {
                     let why = inputs.why.get(name).cloned().unwrap_or_default();
-                    found.push((full(name, entry), name.clone(), verification, what.clone(), why));
+                    let path = if whole { name.clone() } else { full(name, entry) };
+                    found.push((path, name.clone(), verification, what.clone(), why));
                 }
             }
         }
     }
     if found.is_empty() {
-        return Err(Failure::data(format!("`{path}` is no input of stage `{}`", args.stage))
-            .help("if something reads it, add it to the stage's `inputs`; `ovenbird inputs` lists what is in"));
+        let others: Vec<String> = project.inputs.iter().filter(|(_, i)| holds(i, &wanted)).map(|(name, _)| format!("`{name}`")).collect();
+        let of = if others.is_empty() { String::new() } else { format!("it is one of {}; ", others.join(", ")) };
+        return Err(Failure::data(format!("`{path}` is no input of stage `{}`", args.stage)).help(format!(
+            "{of}if something reads it here, add it to the stage's `inputs`; `ovenbird inputs {}` lists what is in",
+            args.stage
+        )));
     }
     if args.json {
         let rows: Vec<_> = found
@@ -174,6 +181,18 @@ fn why(path: &str, inputs: &StageInputs, args: &InputsArgs, world: &World, proje
     }
     output.data(&text)?;
     Ok(Exit::Done)
+}
+
+/// `--why` of a folder that is a tree: answered once, at the tree's first entry.
+fn folder_of_tree(wanted: &[Option<String>], name: &str, tree: &Tree, entry: &str) -> bool {
+    wanted.iter().flatten().any(|w| w == name) && !tree.contains_key("") && tree.keys().next().is_some_and(|first| first == entry)
+}
+
+fn holds(inputs: &StageInputs, wanted: &[Option<String>]) -> bool {
+    let trees = inputs.trees.iter().chain(&inputs.verify_trees);
+    trees.into_iter().any(|(name, tree)| {
+        tree.iter().any(|(entry, what)| *what != Entry::Absent && wanted.iter().flatten().any(|w| *w == full(name, entry)))
+    })
 }
 
 fn relative(path: &std::path::Path, root: &std::path::Path) -> Option<String> {

@@ -138,7 +138,8 @@ pub async fn carry_out(
             pipeline: plan.pipeline.clone(),
             to_build: counts.build,
             to_dry_run: counts.dry_run,
-            to_reuse: counts.reuse,
+            to_retag: counts.retag,
+            to_reuse: counts.reuse - counts.retag,
             folder: begun.folder.path().display().to_string(),
         });
         let results = driver::drive(plan, &settings, launch, &mut begun.signals, &mut journal).await;

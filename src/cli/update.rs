@@ -239,6 +239,7 @@ fn render(moves: &[Moved], check: bool, file: &str) -> String {
     let last = match (moves.is_empty(), check) {
         (true, _) => format!("nothing in {file} is due"),
         (false, true) => format!("\n{pins} in {file} would move"),
+        (false, false) if moves.iter().all(|m| m.old.is_none()) => format!("\n{pins} added to {file}"),
         (false, false) => format!("\n{pins} in {file} moved"),
     };
     writeln!(text, "{last}").expect("writing to a String cannot fail");

@@ -157,7 +157,8 @@ pub fn write(pins: &Pins) -> String {
     for (name, pin) in pins.stages.iter().filter(|(_, pin)| **pin != StagePin::default()) {
         line(format_args!("\nstage \"{name}\" {{\n"));
         if let Some(freshness) = &pin.freshness {
-            line(format_args!("  freshness  = {}\n", hcl::quote(freshness)));
+            let pad = if pin.generation > 0 { " " } else { "" };
+            line(format_args!("  freshness{pad} = {}\n", hcl::quote(freshness)));
         }
         if pin.generation > 0 {
             line(format_args!("  generation = {}\n", pin.generation));

@@ -20,8 +20,8 @@ pub(super) enum Detail {
 pub(super) fn lines(event: &Event, detail: Detail) -> Vec<Text> {
     let steps = detail == Detail::Steps;
     match event {
-        Event::RunStarted { run, command, pipeline, to_build, to_dry_run, to_reuse, folder } => {
-            let wanted = [(*to_dry_run, "to dry-run"), (*to_build, "to build"), (*to_reuse, "to reuse")];
+        Event::RunStarted { run, command, pipeline, to_build, to_dry_run, to_retag, to_reuse, folder } => {
+            let wanted = [(*to_dry_run, "to dry-run"), (*to_build, "to build"), (*to_retag, "to retag"), (*to_reuse, "to reuse")];
             let wanted: Vec<_> = wanted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
             let wanted = if wanted.is_empty() { "nothing to do".to_owned() } else { wanted.join(", ") };
             let head = Text::new().add(Tone::Strong, format!("{command} {pipeline}")).add(Tone::Plain, format!(": {wanted}"));
@@ -67,7 +67,7 @@ pub(super) fn lines(event: &Event, detail: Detail) -> Vec<Text> {
         Event::Emitted { path, changed } => changed
             .iter()
             .map(|(name, (old, new))| {
-                let old = old.as_deref().map(|old| format!(" (was {old})")).unwrap_or_default();
+                let old = old.as_deref().filter(|old| !old.is_empty()).map(|old| format!(" (was {old})")).unwrap_or_default();
                 verb(Tone::Good, "wrote").add(Tone::Strong, name).add(Tone::Plain, format!(" = {new}{old} in {path}"))
             })
             .collect(),

@@ -165,9 +165,13 @@ pub fn count(n: usize, one: &str) -> String {
 
 /// `6 d ago`, from an RFC 3339 time or a day; `None` where it cannot be read.
 pub fn age(then: &str, now: jiff::Timestamp) -> Option<String> {
-    let then = then.parse::<jiff::Timestamp>().or_else(|_| format!("{then}T00:00:00Z").parse()).ok()?;
+    let moment = then.parse::<jiff::Timestamp>();
+    let day_only = moment.is_err();
+    let then = moment.or_else(|_| format!("{then}T00:00:00Z").parse()).ok()?;
     let minutes = (now.as_second() - then.as_second()).max(0) / 60;
     Some(match minutes {
+        // A day's hours are not known.
+        0..1440 if day_only => "today".to_owned(),
         0 => "just now".to_owned(),
         1..60 => format!("{minutes} min ago"),
         60..1440 => format!("{} h ago", minutes / 60),

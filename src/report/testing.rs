@@ -105,6 +105,7 @@ pub(super) fn failing_run() -> Vec<Stamped> {
             pipeline: "shop".to_owned(),
             to_build: 3,
             to_dry_run: 1,
+            to_retag: 0,
             to_reuse: 1,
             folder: ".ovenbird/runs/r".to_owned(),
         },
