@@ -41,6 +41,7 @@ pub struct Wanted {
 
 /// Answer to [`Catalog::claim`].
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a step, and taken apart at once")]
 pub enum Claimed {
     /// Another run made it meanwhile.
     Held(Image),
@@ -74,7 +75,7 @@ pub struct SourceQuery {
 /// EC2's images, as far as a run needs them. All in the pipeline's region.
 #[async_trait(?Send)]
 pub trait Catalog {
-    /// Own images with the pipeline's tag, every state: one paginated DescribeImages.
+    /// Own images with the pipeline's tag, every state: one paginated `DescribeImages`.
     async fn images(&self) -> Result<Vec<Image>, CatalogError>;
     /// Newest source AMI; `None`: nothing matches.
     async fn newest_source(&self, query: &SourceQuery) -> Result<Option<Image>, CatalogError>;

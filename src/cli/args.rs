@@ -182,6 +182,7 @@ pub struct BuildArgs {
 
 /// How a run goes.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct RunningArgs {
     /// Steps at once
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

@@ -19,7 +19,7 @@ use crate::store::{S3Keys, S3Settings};
 /// One try of one call.
 const ATTEMPT: Duration = Duration::from_secs(15);
 /// One call with all its tries.
-const OPERATION: Duration = Duration::from_secs(120);
+const OPERATION: Duration = Duration::from_mins(2);
 
 /// What AWS settings say here, for calls to `region`.
 pub async fn settings(region: &str) -> SdkConfig {

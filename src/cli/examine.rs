@@ -291,6 +291,7 @@ impl Look<'_> {
         let Ok(stat) = nix::sys::statvfs::statvfs(folder) else {
             return facts.push(Fact::warning(name, format!("`{}` cannot be looked at", folder.display()), "look at its permissions"));
         };
+        #[allow(clippy::useless_conversion, reason = "32 bits wide on macOS")]
         let free = u64::from(stat.blocks_available()) * u64::from(stat.fragment_size());
         let says = format!("{:.1} GB free for `{}`", to_gigabytes(free), folder.display());
         facts.push(if free < ROOM { Fact::bad(name, says, "docker system prune; rm -r .ovenbird/runs") } else { Fact::good(name, says) });

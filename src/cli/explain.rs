@@ -140,9 +140,8 @@ fn flatten(at: &str, value: &serde_json::Value, rows: &mut Vec<(String, String)>
                 flatten(&if at.is_empty() { name.clone() } else { format!("{at} {name}") }, value, rows);
             }
         }
-        Json::Null => {}
+        Json::Null | Json::Object(_) => {}
         Json::Array(items) if items.is_empty() => {}
-        Json::Object(_) => {}
         Json::String(text) => rows.push((at.to_owned(), text.clone())),
         other @ (Json::Array(_) | Json::Bool(_) | Json::Number(_)) => rows.push((at.to_owned(), other.to_string())),
     }
@@ -156,7 +155,7 @@ fn against(text: &mut String, old: Option<StageKey>, image: Option<&str>, change
     match (old, changes) {
         (None, _) => say("\n  no earlier image of it".to_owned()),
         (Some(key), None) => {
-            say(format!("\n  against {} ({}): its manifest is not in `{}`", image.unwrap_or("—"), key.short(), survey.state.place()))
+            say(format!("\n  against {} ({}): its manifest is not in `{}`", image.unwrap_or("—"), key.short(), survey.state.place()));
         }
         (Some(key), Some([])) => say(format!("\n  against {} ({}): nothing differs", image.unwrap_or("—"), key.short())),
         (Some(key), Some(changes)) => {

@@ -39,7 +39,6 @@ impl Output {
     ///
     /// # Errors
     /// [`Failure::BrokenPipe`] when nobody reads any more.
-    #[expect(clippy::unused_self, reason = "one way to write, also where colour plays no part")]
     pub fn data(self, text: &str) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
         out.write_all(text.as_bytes())?;
@@ -58,7 +57,6 @@ impl Output {
     }
 
     /// Words, on stderr; whether anybody reads them does not matter.
-    #[expect(clippy::unused_self, reason = "one way to write, also where colour plays no part")]
     pub fn say(self, text: &str) {
         drop(std::io::stderr().lock().write_all(text.as_bytes()));
     }

@@ -138,8 +138,8 @@ fn wish(args: &UpdateArgs, pipeline: &Pipeline) -> Result<Wish, Failure> {
         let wanted = text.trim_start_matches("./");
         let named: Vec<Entry> = entries.iter().filter(|entry| name_of(entry) == wanted).cloned().collect();
         if named.is_empty() {
-            let names: BTreeSet<String> = entries.iter().map(name_of).collect();
-            return Err(unknown("source, stage or requirement file", text, names.iter().map(String::as_str)));
+            let known: BTreeSet<String> = entries.iter().map(name_of).collect();
+            return Err(unknown("source, stage or requirement file", text, known.iter().map(String::as_str)));
         }
         only.extend(named);
     }
@@ -149,7 +149,7 @@ fn wish(args: &UpdateArgs, pipeline: &Pipeline) -> Result<Wish, Failure> {
 
 fn unknown<'n>(what: &str, text: &str, names: impl Iterator<Item = &'n str>) -> Failure {
     let names: Vec<&str> = names.collect();
-    Failure::usage(format!("no {what} is called `{text}`")).help(match nearest(text, names.iter().copied()) {
+    Failure::usage(format!("no {what} is called `{text}`")).help(match nearest(text, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("there are: {}", names.join(", ")),
     })

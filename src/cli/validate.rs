@@ -2,6 +2,8 @@
 //!
 //! Invariant: starts no process and writes nothing.
 
+use std::fmt::Write;
+
 use crate::cli::args::{Common, ValidateArgs};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output;
@@ -55,7 +57,7 @@ fn check(json: bool, common: &Common, world: &World, output: Output) -> Result<(
         counted(pipeline.emits.len(), "emit"),
     );
     if imprecise > 0 {
-        said.push_str(&format!("{} taken whole; `ovenbird inputs STAGE` shows where\n", counted(imprecise, "place")));
+        writeln!(said, "{} taken whole; `ovenbird inputs STAGE` shows where", counted(imprecise, "place")).expect("writing to a String cannot fail");
     }
     Ok((said, warnings))
 }

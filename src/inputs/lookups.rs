@@ -128,7 +128,7 @@ impl Reach<'_> {
             }
             "csvfile" | "ini" => {
                 if let Some(file) = keyword("file") {
-                    self.name(Purpose::Source("files"), &as_text(&file), scope, line, locals)
+                    self.name(Purpose::Source("files"), &as_text(&file), scope, line, locals);
                 } else {
                     let old_style = plain.iter().filter_map(|a| jinja::quoted(a)).flat_map(jinja::words);
                     let file = old_style.filter(|(key, _)| key.as_deref() == Some("file")).map(|(_, value)| value).next();

@@ -122,7 +122,7 @@ impl Reach<'_> {
                 self.widen(Some(&path), because.clone(), scope, pending.line);
                 if matches!(pending.purpose, Purpose::Tasks | Purpose::Vars | Purpose::VarsFolder | Purpose::Template | Purpose::Role) {
                     for file in &*self.world.files_below(&path) {
-                        read |= self.read_as(&pending.purpose, &file, scope, pending.line);
+                        read |= self.read_as(&pending.purpose, file, scope, pending.line);
                     }
                 }
             } else if path.starts_with(&self.world.root) {
@@ -207,7 +207,7 @@ impl Reach<'_> {
                 if path.is_dir() {
                     self.widen(Some(&path), format!("{}: `*` is a fact", purpose.what(&shown)), scope, line);
                     for file in &*self.world.files_below(&path) {
-                        self.read_as(purpose, &file, scope, line);
+                        self.read_as(purpose, file, scope, line);
                     }
                 } else if path.starts_with(&self.world.root) {
                     self.take(&path, why.clone());

@@ -169,6 +169,7 @@ fn role(node: &Node) -> Result<Requirement, RequirementsError> {
     };
     let src = text(&fields, "src").or_else(|| text(&fields, "name")).or_else(|| text(&fields, "role"));
     let Some(src) = src.map(str::to_owned) else { return Err(RequirementsError::at(node, "a role without `src` and `name`")) };
+    #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "as ansible-galaxy compares")]
     let archive = src.ends_with(".tar.gz") || src.ends_with(".tgz");
     let (scm, url) = match src.split_once('+') {
         Some((scm @ ("git" | "hg"), url)) => (Some(scm), url),

@@ -111,12 +111,12 @@ impl Reach<'_> {
             for file in &*self.world.files_below(&dir.join(folder)) {
                 // `tasks_from` and includes may name any of them; a role is one unit.
                 if matches!(file.extension().and_then(|e| e.to_str()), None | Some("yml" | "yaml" | "json")) {
-                    self.tasks_file(&file, &scope, why.clone());
+                    self.tasks_file(file, &scope, why.clone());
                 }
             }
         }
         for file in &*self.world.files_below(&dir.join("templates")) {
-            self.template_text(&file, &scope, why.clone());
+            self.template_text(file, &scope, why.clone());
         }
         self.depending = depending;
         true
@@ -188,7 +188,7 @@ impl Reach<'_> {
         let files = if path.is_dir() { self.world.files_below(path) } else { vec![path.to_owned()].into() };
         let mut new = false;
         for file in &*files {
-            if !self.first_time("vars", &file, &scope.playbook_dir) {
+            if !self.first_time("vars", file, &scope.playbook_dir) {
                 continue;
             }
             let known = file.extension().and_then(|e| e.to_str());
@@ -196,11 +196,11 @@ impl Reach<'_> {
                 continue;
             }
             new = true;
-            let inner = scope.in_file(&file, why.to_vec());
-            match &*self.world.yaml(&file) {
+            let inner = scope.in_file(file, why.to_vec());
+            match &*self.world.yaml(file) {
                 Parsed::Absent => {}
                 Parsed::Refused(why, _) => {
-                    let label = self.world.label(&file, "");
+                    let label = self.world.label(file, "");
                     self.variables.blind.get_or_insert_with(|| format!("`{label}`, which {why}"));
                 }
                 Parsed::Yaml(documents) => {

@@ -4,6 +4,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -157,8 +159,7 @@ impl Setting {
              cat >>\"$OVENBIRD_REPORT\" <<'REPORT'\n{report}\nREPORT\ncat <<'LOG'\n{log}\nLOG\n{more}\n"
         );
         write(&bin, &script);
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        std::fs::set_permissions(&bin, mode).unwrap();
+        std::fs::set_permissions(&bin, Permissions::from_mode(0o700)).unwrap();
         setting
     }
 
@@ -366,11 +367,8 @@ async fn a_secret_reaches_ansible_in_a_private_file_and_stands_nowhere_else() {
     setting.pipeline.stages[0].vars.insert("dd_key".to_owned(), Value::Ref(Reference::Secret(secret)));
     let done = setting.run().await;
     assert!(matches!(done.outcome, Outcome::Succeeded { .. }), "{:?}", done.outcome);
-    let mode = |name: &str| {
-        let meta = std::fs::metadata(done.setting.path(name)).unwrap();
-        std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o777
-    };
-    assert_eq!((mode("seen.json"), mode("vars.json")), (0o600, 0o600));
+    let bits = |name: &str| std::fs::metadata(done.setting.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((bits("seen.json"), bits("vars.json")), (0o600, 0o600));
     assert_eq!(std::fs::read_to_string(done.setting.path("vars.json")).unwrap(), r#"{"dd_key":"s3cr3t"}"#);
     assert!(!std::fs::read_to_string(done.setting.path("seen.json")).unwrap().contains("s3cr3t"));
     let log = std::fs::read_to_string(done.setting.path("run/logs/build-web.log")).unwrap();

@@ -19,8 +19,8 @@ use crate::process::spawn::{self, SpawnError};
 use crate::tools::galaxy::{self, COLLECTIONS, Galaxy, ROLES};
 
 /// A download from the other end of the world with a few hundred megabytes of collections.
-const INSTALL: Duration = Duration::from_secs(20 * 60);
-const LOOK_UP: Duration = Duration::from_secs(60);
+const INSTALL: Duration = Duration::from_mins(20);
+const LOOK_UP: Duration = Duration::from_mins(1);
 const OUTPUT: u64 = 1 << 20;
 
 /// Galaxy content that is not there as pinned.
@@ -353,7 +353,7 @@ fn tidy(folder: &Path, requirements: &Requirements, exact: &BTreeMap<String, Str
     let collections = folder.join(COLLECTIONS).join("ansible_collections");
     for (name, namespace) in folders(&collections) {
         // `acme.tools-1.2.3.info` says from which server it came, which is no part of what it is.
-        if name.ends_with(".info") {
+        if Path::new(&name).extension().is_some_and(|extension| extension == "info") {
             remove(&namespace)?;
             continue;
         }

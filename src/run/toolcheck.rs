@@ -19,7 +19,7 @@ use crate::tools::docker::{self, Docker};
 use crate::tools::{packer, versions};
 
 /// A cold start of Python on a busy machine takes seconds.
-const TIME: Duration = Duration::from_secs(60);
+const TIME: Duration = Duration::from_mins(1);
 
 /// Something wrong with a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -233,7 +233,7 @@ impl Builder {
             self.anchors.insert(anchor, Arc::clone(&node));
         }
         if let Some(open) = self.open.last_mut() {
-            open.children.push(node)
+            open.children.push(node);
         } else {
             self.total = self.total.saturating_add(node.weight);
             if self.total > MAX_NODES {

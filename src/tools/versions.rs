@@ -56,7 +56,7 @@ pub fn parse_packer_plugins(text: &str) -> Vec<(String, String)> {
     text.lines().filter_map(one).collect()
 }
 
-/// `terraform version -json`; OpenTofu has the same.
+/// `terraform version -json`; `OpenTofu` has the same.
 pub fn terraform(program: &Path, root: &Path, env: &BTreeMap<String, String>) -> CommandLine {
     CommandLine::new(program, root).envs(env).env("CHECKPOINT_DISABLE", "1").args(["version", "-json"])
 }
