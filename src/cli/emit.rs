@@ -1,7 +1,7 @@
 //! `ovenbird emit`, and the emit at the end of a build: ids of what is built into the files that Terraform reads.
 //!
 //! What is written is `plan::emit`'s decision, how a file is edited `disk::tfvars`'s. Invariant: a hit emits exactly as a build
-//! does, because both come through [`write`].
+//! does, because both come through [`write()`].
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! What `init` finds in a folder: Packer templates, playbooks, tfvars with AMI names. Looks at texts, parses nothing.
 //!
-//! Invariant: reads at most [`MOST_FILES`] files of at most 256 KiB each and follows no links, so that `init` in a home folder ends.
+//! Invariant: reads at most `MOST_FILES` files of at most 256 KiB each and follows no links, so that `init` in a home folder ends.
 
 use std::path::{Path, PathBuf};
 

@@ -149,7 +149,7 @@ fn wish(args: &UpdateArgs, pipeline: &Pipeline) -> Result<Wish, Failure> {
 
 fn unknown<'n>(what: &str, text: &str, names: impl Iterator<Item = &'n str>) -> Failure {
     let names: Vec<&str> = names.collect();
-    Failure::usage(format!("no {what} is called `{text}`")).help(match nearest(text, known.iter().copied()) {
+    Failure::usage(format!("no {what} is called `{text}`")).help(match nearest(text, names.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("there are: {}", names.join(", ")),
     })

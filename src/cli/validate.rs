@@ -57,7 +57,8 @@ fn check(json: bool, common: &Common, world: &World, output: Output) -> Result<(
         counted(pipeline.emits.len(), "emit"),
     );
     if imprecise > 0 {
-        writeln!(said, "{} taken whole; `ovenbird inputs STAGE` shows where", counted(imprecise, "place")).expect("writing to a String cannot fail");
+        writeln!(said, "{} taken whole; `ovenbird inputs STAGE` shows where", counted(imprecise, "place"))
+            .expect("writing to a String cannot fail");
     }
     Ok((said, warnings))
 }

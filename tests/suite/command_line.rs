@@ -2,6 +2,8 @@
 //!
 //! Invariant: the environment of these runs is empty but for what a test sets, so nothing of the person who runs them counts.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::model::digest::Digest;
 
 /// Reads each file once and digests it, one after the other: what the machine can do at this moment, busy as it is.
 fn plainly(folder: &Path) -> usize {
