@@ -77,8 +77,10 @@ pub async fn fill_missing(
     }
     if common.locked {
         let lines: Vec<String> = missing.iter().map(|m| format!("{} {}", m.entry, m.why)).collect();
+        let names: BTreeSet<String> = missing.iter().map(|m| name_of(&m.entry)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         return Err(Failure::data(format!("`{}` is not complete, and `--locked` keeps it as it is: {}", shown(loaded), lines.join("; ")))
-            .help("run `ovenbird plan` without `--locked`, and commit the lock file"));
+            .help(format!("`ovenbird update {}` adds it; commit the lock file then", names.join(" "))));
     }
     let only: BTreeSet<Entry> = missing.into_iter().map(|m| m.entry).collect();
     let found = find(&loaded.pipeline, &only, catalog, world).await?;
@@ -129,10 +131,6 @@ fn wish(args: &UpdateArgs, pipeline: &Pipeline) -> Result<Wish, Failure> {
         return Ok(wish);
     }
     let entries = all(pipeline);
-    let name_of = |entry: &Entry| match entry {
-        Entry::Source(name, _) | Entry::Stage(name) => name.to_string(),
-        Entry::Galaxy(file) => file.clone(),
-    };
     let mut only = BTreeSet::new();
     for text in &args.names {
         let wanted = text.trim_start_matches("./");
@@ -145,6 +143,14 @@ fn wish(args: &UpdateArgs, pipeline: &Pipeline) -> Result<Wish, Failure> {
     }
     wish.only = Some(only);
     Ok(wish)
+}
+
+/// What an entry is called on the command line.
+fn name_of(entry: &Entry) -> String {
+    match entry {
+        Entry::Source(name, _) | Entry::Stage(name) => name.to_string(),
+        Entry::Galaxy(file) => file.clone(),
+    }
 }
 
 fn unknown<'n>(what: &str, text: &str, names: impl Iterator<Item = &'n str>) -> Failure {

@@ -10,6 +10,7 @@ mod faults;
 mod foreign;
 pub mod harness;
 mod interrupts;
+mod pins;
 pub mod project;
 mod screen;
 mod state;
