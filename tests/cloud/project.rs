@@ -253,13 +253,23 @@ impl Running {
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {
                 break status;
             }
-            if Instant::now() > deadline {
-                self.signal(Signal::SIGTERM);
-                panic!("ovenbird does not end\n{}\n{}", self.stdout(), self.stderr());
-            }
+            assert!(Instant::now() < deadline, "ovenbird does not end\n{}\n{}", self.stdout(), self.stderr());
             std::thread::sleep(std::time::Duration::from_millis(10));
         };
         Ran { code: status.code(), stdout: self.stdout(), stderr: self.stderr() }
+    }
+}
+
+impl Drop for Running {
+    /// A test that failed leaves no run behind.
+    fn drop(&mut self) {
+        if !self.ended() {
+            self.signal(Signal::SIGTERM);
+            let deadline = Instant::now() + PATIENCE;
+            while !self.ended() && Instant::now() < deadline {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+        }
     }
 }
 

@@ -12,8 +12,8 @@ fn a_second_run_waits_for_the_first_and_adopts_what_it_built_or_gives_up_when_as
     let mut project = Project::small("together", &cloud);
     let gate = project.beside("gate");
     project.fake_packer(&json!([{ "until": gate }]));
-    let mut first = project.start(&["build", "--no-dry-run"]);
-    first.says("nothing much");
+    let mut first = project.start(&["build", "--no-dry-run", "--json"]);
+    first.says("\"task_started\"");
     project.expect(75, &["build", "--no-dry-run", "--no-wait"]).said("held by");
     let mut second = project.start(&["build", "--no-dry-run"]);
     second.says("waiting for");
