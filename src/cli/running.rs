@@ -181,8 +181,14 @@ pub fn refuse_blocked(plan: &Plan) -> Result<(), Failure> {
         .help("nothing was started; `ovenbird plan` shows all of it"))
 }
 
-/// Says the plan's warnings.
+/// Says the plan's warnings, and once of each stage why it has no dry run: the run goes on without it.
 pub fn warn(plan: &Plan, output: Output) {
+    let without = plan.nodes.iter().filter(|planned| planned.wanted && planned.action.image().is_none());
+    for planned in without {
+        if let DryRunAction::NotPossible { why } = &planned.dry_run {
+            output.warn(&format!("{}: a dry run is not possible: {why}", planned.node));
+        }
+    }
     for warning in &plan.warnings {
         output.warn(warning);
     }

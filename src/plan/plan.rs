@@ -45,7 +45,7 @@ pub struct Plan {
     pub nodes: Vec<PlannedNode>,
     /// Files for Terraform.
     pub emits: Vec<PlannedEmit>,
-    /// Things a person should know: no `tools` block, imprecise inputs, twins ….
+    /// Things a person should know: imprecise inputs, twins …. What reading the pipeline file warned of is said there.
     pub warnings: Vec<String>,
 }
 

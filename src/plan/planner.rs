@@ -364,9 +364,6 @@ impl<'a> Planner<'a> {
 
     fn general_warnings(&mut self, shown: &[&NodeId]) {
         let pipeline = self.given.pipeline;
-        if pipeline.tools.is_empty() {
-            self.warnings.push("no `tools` block: versions of Packer and Ansible are not in the keys".to_owned());
-        }
         if !pipeline.regions.is_empty() && self.wishes.build {
             let regions = pipeline.regions.join(", ");
             self.warnings.push(format!("images are not copied to {regions}: copies are not made by this version of ovenbird yet"));

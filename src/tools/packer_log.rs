@@ -77,7 +77,11 @@ impl Reader {
                 && is_id(id, "ami-")
                 && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             {
-                self.named.artifacts.push((region.to_owned(), id.to_owned()));
+                let artifact = (region.to_owned(), id.to_owned());
+                // A post-processor that keeps what it gets (`manifest`) lists the same image once more.
+                if !self.named.artifacts.contains(&artifact) {
+                    self.named.artifacts.push(artifact);
+                }
             }
         }
         if let Some((_, id)) = line.split_once("Found Image ID: ") {
@@ -132,6 +136,12 @@ us-west-2: ami-0cccccccccccccccc
         let file = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut file.as_file(), text.as_bytes()).unwrap();
         read(file.path(), 0).unwrap()
+    }
+
+    #[test]
+    fn an_image_that_a_post_processor_lists_again_is_one_image() {
+        let again = "--> amazon-ebs.image: AMIs were created:\neu-west-1: ami-0bbbbbbbbbbbbbbbb\n";
+        assert_eq!(read_text(&format!("{AMI}{again}")).artifacts, read_text(AMI).artifacts);
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn a_dry_run_fails_for_what_packer_itself_lets_pass() {
     let unstable = failed("unstable", "changed something in the second pass");
     assert_eq!(unstable["task"], "Append a line (ansible/unstable.yml:5)", "{unstable}");
     assert_eq!(outcome("exempt")["outcome"], "succeeded", "{}", outcome("exempt"));
-    let unproved = failed("unproved", "verify failed");
+    let unproved = failed("unproved", "verify: a task failed");
     assert_eq!(unproved["task"], "Another file is there (ansible/verify/unproved.yml:5)", "{unproved}");
     failed("nobody", "no host matched in play `Play nobody` (`hosts: databases`)");
     failed("idle", "no task was executed");
