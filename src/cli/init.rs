@@ -205,7 +205,10 @@ fn pipeline_text(folder: &Path, found: &Found, packer: Option<&str>) -> String {
 /// `name = value` lines as `packer fmt` would write them.
 fn aligned(indent: &str, attributes: &[(&str, String)]) -> String {
     let width = attributes.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    attributes.iter().map(|(name, value)| format!("{indent}{name:width$} = {value}\n")).collect()
+    attributes.iter().fold(String::new(), |mut text, (name, value)| {
+        writeln!(text, "{indent}{name:width$} = {value}").expect("writing to a String cannot fail");
+        text
+    })
 }
 
 fn stem(path: &Path) -> String {
