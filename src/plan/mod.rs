@@ -3,6 +3,8 @@
 //! Opens no path, reads no clock and no environment, awaits nothing. Invariant: the same arguments give the same plan, so a
 //! preview, a JSON plan, an explanation and a test cost nothing extra.
 
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 pub mod canonical;
 pub mod difference;
 pub mod emit;

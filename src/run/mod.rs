@@ -3,6 +3,8 @@
 //! Decides nothing that a plan has decided, and prints nothing. Invariant: everything that happens leaves as one event, in one
 //! order, by the driver.
 
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 mod build;
 #[cfg(test)]
 mod build_tests;
