@@ -15,16 +15,17 @@ use crate::cli::world::World;
 use crate::config::pipeline::{Pipeline, Recipe};
 use crate::inputs::declared::declared_variables;
 use crate::inputs::{InputContext, collect, environment};
-use crate::model::digest::{DryRunKey, StageKey};
+use crate::model::digest::StageKey;
 use crate::model::name::Name;
 use crate::model::node::NodeId;
 use crate::model::value::Reference;
 use crate::model::verdict::Verdict;
+use crate::plan::difference::difference;
 use crate::plan::inputs::StageInputs;
 use crate::plan::keyed::{Keyed, manifests};
 use crate::process::spawn;
 use crate::run::galaxy;
-use crate::run::step::Ledger;
+use crate::run::step::{Ledger, Rekeyed};
 use crate::store::State;
 use crate::tools::ansible::Configured;
 use crate::tools::git::{self, Head};
@@ -142,11 +143,11 @@ impl Records<'_> {
 
 #[async_trait(?Send)]
 impl Ledger for Records<'_> {
-    async fn rekey(&self, node: &NodeId) -> Result<(Option<StageKey>, Option<DryRunKey>), String> {
+    async fn rekey(&self, node: &NodeId) -> Result<Rekeyed, String> {
         let planned = self.keyed.get(node).ok_or("the node is not one of the plan")?;
         let now = self.read_again(&node.stage).await?;
         if self.project.inputs.get(&node.stage) == Some(&now) {
-            return Ok((planned.stage_key, planned.dry_run_key));
+            return Ok(Rekeyed { stage_key: planned.stage_key, dry_run_key: planned.dry_run_key, changes: Vec::new() });
         }
         // Only this stage's inputs count: the parent is what was planned, whatever happened to its files since.
         let loaded = &self.project.loaded;
@@ -154,7 +155,8 @@ impl Ledger for Records<'_> {
         inputs.insert(node.stage.clone(), now);
         let keyed = manifests(&loaded.pipeline, &self.project.graph, &loaded.pins, &inputs, self.docker);
         let keyed = keyed.get(node).ok_or("the node is not there any more")?;
-        Ok((keyed.stage_key, keyed.dry_run_key))
+        let changes = difference(&planned.manifest, &keyed.manifest);
+        Ok(Rekeyed { stage_key: keyed.stage_key, dry_run_key: keyed.dry_run_key, changes })
     }
 
     async fn remember(&self, verdict: &Verdict) -> Result<(), String> {

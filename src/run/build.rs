@@ -190,9 +190,9 @@ impl Current<'_> {
     async fn check(&self, image: &Image, pass: &crate::tools::ansible_report::Pass, key: StageKey) -> Result<(), Halt> {
         let own = matches!(self.stage.recipe, Recipe::Playbook { .. });
         judge(pass, own).map_err(|why| self.failed("ansible", why, Some(pass)))?;
-        let (now, _) = self.steps.ledger.rekey(&self.planned.node).await.map_err(|why| plain("ovenbird", why))?;
-        if now != Some(key) {
-            let mut failure = plain("ovenbird", format!("inputs changed while {} was being made: no seal", image.id));
+        let now = self.steps.ledger.rekey(&self.planned.node).await.map_err(|why| plain("ovenbird", why))?;
+        if now.stage_key != Some(key) {
+            let mut failure = plain("ovenbird", format!("inputs changed while {} was being made{}: no seal", image.id, now.told()));
             failure.help = Some("build again; the plan is made from the inputs as they are then".to_owned());
             return Err(failure.into());
         }

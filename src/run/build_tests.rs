@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config::pipeline::{Pipeline, Recipe, Secret};
 use crate::event::{Event, Failure, Outcome};
 use crate::model::artifact::{Image, ImageState, Leftover, LeftoverKind};
-use crate::model::digest::{Digest, DryRunKey, StageKey};
+use crate::model::digest::{Digest, StageKey};
 use crate::model::node::{NodeId, RunId};
 use crate::model::value::{Reference, Value};
 use crate::model::verdict::Verdict;
@@ -22,7 +22,7 @@ use crate::plan::plan::{DryRunAction, Plan, PlannedParent};
 use crate::plan::testing;
 use crate::ports::{Catalog, CatalogError, Claim, Claimed, Launch as _, Ready, SourceQuery, Stop, Wanted};
 use crate::run::queue::tests::{build, plan};
-use crate::run::step::{Engine, Ledger, Steps};
+use crate::run::step::{Engine, Ledger, Rekeyed, Steps};
 
 const PARENT: &str = "ami-0aaaaaaaaaaaaaaaa";
 const MADE: &str = "ami-0bbbbbbbbbbbbbbbb";
@@ -101,8 +101,8 @@ struct Books {
 
 #[async_trait(?Send)]
 impl Ledger for Books {
-    async fn rekey(&self, _: &NodeId) -> Result<(Option<StageKey>, Option<DryRunKey>), String> {
-        Ok((Some(self.key.get()), None))
+    async fn rekey(&self, _: &NodeId) -> Result<Rekeyed, String> {
+        Ok(Rekeyed { stage_key: Some(self.key.get()), ..Rekeyed::default() })
     }
     async fn remember(&self, _: &Verdict) -> Result<(), String> {
         panic!("a build makes no verdict")

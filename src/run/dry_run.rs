@@ -267,9 +267,9 @@ impl Current<'_> {
     /// Gives the image its name, and remembers the verdict. Both only while the inputs are still those that the key names.
     async fn file(&self, ground: &Ground, name: &str, image: &str, verify_seconds: f64, reports: &[Report]) -> Result<Outcome, Halt> {
         self.check_stop()?;
-        let (_, now) = self.steps.ledger.rekey(&self.planned.node).await.map_err(|why| plain("ovenbird", why))?;
-        if now != Some(ground.key) {
-            let mut failure = plain("ovenbird", "inputs changed while the dry run ran; nothing is remembered of it".to_owned());
+        let now = self.steps.ledger.rekey(&self.planned.node).await.map_err(|why| plain("ovenbird", why))?;
+        if now.dry_run_key != Some(ground.key) {
+            let mut failure = plain("ovenbird", format!("inputs changed while the dry run ran{}; nothing is remembered of it", now.told()));
             failure.help = Some("run it again".to_owned());
             return Err(failure.into());
         }

@@ -18,6 +18,7 @@ use crate::model::digest::{DryRunKey, StageKey};
 use crate::model::name::Name;
 use crate::model::node::{NodeId, RunId};
 use crate::model::verdict::Verdict;
+use crate::plan::difference::Change;
 use crate::plan::plan::{Action, Plan, PlannedNode};
 use crate::ports::{Catalog, CatalogError, Facts, Launch, Ready, Stop};
 use crate::process::command::CommandLine;
@@ -32,11 +33,33 @@ use crate::tools::docker::{self, Cgroup, Docker, parse_info};
 use crate::tools::git::Head;
 use crate::tools::packer_log;
 
+/// Keys of a node from its inputs as they are now.
+#[derive(Debug, Default)]
+pub struct Rekeyed {
+    /// Key of its AMI.
+    pub stage_key: Option<StageKey>,
+    /// Key of its dry run.
+    pub dry_run_key: Option<DryRunKey>,
+    /// What differs from the plan's inputs.
+    pub changes: Vec<Change>,
+}
+
+impl Rekeyed {
+    /// The changes in brackets, the first three by name; nothing when there are none.
+    pub(super) fn told(&self) -> String {
+        let mut named: Vec<String> = self.changes.iter().take(3).map(ToString::to_string).collect();
+        if self.changes.len() > 3 {
+            named.push(format!("{} more", self.changes.len() - 3));
+        }
+        if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) }
+    }
+}
+
 /// What a step asks of the one who knows the checkout and the state.
 #[async_trait(?Send)]
 pub trait Ledger {
     /// Reads the inputs of a node again and gives its keys now.
-    async fn rekey(&self, node: &NodeId) -> Result<(Option<StageKey>, Option<DryRunKey>), String>;
+    async fn rekey(&self, node: &NodeId) -> Result<Rekeyed, String>;
     /// Keeps a verdict that passed.
     async fn remember(&self, verdict: &Verdict) -> Result<(), String>;
     /// An image was sealed; its manifest is kept.

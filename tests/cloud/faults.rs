@@ -74,7 +74,7 @@ fn inputs_edited_while_packer_ran_mean_no_seal_and_no_image() {
     project.touch_beside("gate");
     let ran = running.end();
     assert_eq!(ran.code, Some(1), "{ran}");
-    ran.said("inputs changed while ami-").said("no seal").said("was removed");
+    ran.said("inputs changed while ami-").said("(M ansible/roles/common/tasks/main.yml): no seal").said("was removed");
     Account::of(&cloud).nothing();
 }
 
