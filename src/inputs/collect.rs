@@ -89,6 +89,10 @@ pub(super) fn collect(pipeline: &Pipeline, _pins: &Pins, context: &InputContext)
                 if part != Part::Whole && tree.values().all(|e| *e == Entry::EmptyFolder) {
                     continue;
                 }
+                // Left out as a whole. An entry without content would still tell whether it is there.
+                if tree.is_empty() {
+                    continue;
+                }
                 let trees = if verifies { &mut stage.verify_trees } else { &mut stage.trees };
                 trees.entry(take.label.clone()).or_default().extend(tree);
                 if !verifies || !stage.why.contains_key(&take.label) {

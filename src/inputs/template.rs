@@ -122,6 +122,10 @@ impl Reach<'_> {
             // Variables and locals count where they are used.
             return;
         }
+        if matches!(block, Block::PostProcessor(_)) && key == "output" {
+            // Written by every run (`manifest`, `checksum`, `compress`): as an input it would refuse each image its seal.
+            return;
+        }
         let kind = match block {
             Block::Provisioner(kind) => kind.as_deref(),
             Block::PostProcessor(_) | Block::Source | Block::Other => None,

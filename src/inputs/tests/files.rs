@@ -229,6 +229,14 @@ fn ignore_takes_files_out_and_says_how_many() {
 }
 
 #[test]
+fn a_path_that_is_ignored_as_a_whole_does_not_count_by_being_there() {
+    let project = Project::with("playbook = \"ansible/web.yml\"\n  inputs = [\"notes.txt\"]\n  ignore = [\"notes.txt\"]");
+    assert!(!project.changes(|p| {
+        p.file("notes.txt", "1");
+    }));
+}
+
+#[test]
 fn globs_of_the_stage_take_files_folders_and_what_matches() {
     let project = Project::with("playbook = \"ansible/web.yml\"\n  inputs = [\"files/**\", \"conf/*.ini\", \"VERSION\", \"later.txt\"]");
     project.file("files/deep/a", "1").file("conf/a.ini", "1").file("conf/a.txt", "1").file("VERSION", "1");

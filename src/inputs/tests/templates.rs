@@ -86,6 +86,13 @@ fn folder() -> Project {
 }
 
 #[test]
+fn what_a_post_processor_writes_during_the_run_does_not_count() {
+    assert!(!folder().changes(|p| {
+        p.file("out.json", "{}").file("images/out.json", "{}");
+    }));
+}
+
+#[test]
 fn a_foreign_folder_of_hcl_counts_with_all_that_it_names() {
     let project = folder();
     let inputs = project.inputs();
