@@ -37,7 +37,8 @@ pub fn make_dot(dot: &Path) -> io::Result<()> {
 }
 
 impl RunFolder {
-    /// Makes the folder of a new run below `.ovenbird/`, and removes the oldest runs but [`KEPT_RUNS`].
+    /// Makes the folder of a new run below `.ovenbird/`, and removes the oldest runs but [`KEPT_RUNS`]. The caller holds the lock
+    /// of the checkout: what other runs left in `tmp/` (values, an ssh key) is of runs that were killed, and goes too.
     ///
     /// # Errors
     /// The folder is there already, or cannot be made.
@@ -47,6 +48,9 @@ impl RunFolder {
         std::fs::create_dir_all(&runs)?;
         for old in oldest(&runs, KEPT_RUNS - 1)? {
             std::fs::remove_dir_all(old)?;
+        }
+        for killed in runs.read_dir()?.filter_map(|entry| Some(entry.ok()?.path().join("tmp"))).filter(|tmp| tmp.is_dir()) {
+            std::fs::remove_dir_all(killed)?;
         }
         let path = runs.join(run.as_str());
         let private = |path: &Path| DirBuilder::new().mode(0o700).create(path);
@@ -214,6 +218,17 @@ mod tests {
         format!(
             r#"{{"seq":1,"at":2.0,"event":"step_finished","step":{step},"outcome":{{"outcome":"{outcome}","artifact":"a"}},"seconds":{seconds}}}"#
         )
+    }
+
+    #[test]
+    fn what_a_killed_run_left_of_its_temp_files_goes_with_the_next_run_and_its_logs_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let killed = RunFolder::create(root.path(), &run(1)).unwrap();
+        let secret = killed.temp("build web").unwrap().join("ansible.vars.json");
+        File::create(&secret).unwrap();
+        RunFolder::create(root.path(), &run(2)).unwrap();
+        assert!(!secret.exists());
+        assert!(killed.path().join("logs").is_dir());
     }
 
     #[test]
