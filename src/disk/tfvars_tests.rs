@@ -243,7 +243,7 @@ fn a_diff_shows_the_line() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Lines of many kinds in any order: whatever passes changes in its own line only, and nothing panics.
     #[test]

@@ -81,7 +81,7 @@ fn holds_for(tree: &Tree) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_mutated_file_never_panics(changes in changes(), lock in any::<bool>()) {
