@@ -22,7 +22,7 @@ use crate::disk::atomic;
 use crate::model::name::Name;
 use crate::model::node::Architecture;
 use crate::model::problem::Problems;
-use crate::plan::pins::{self, Entry, Found, Moved, Wish};
+use crate::plan::pins::{self, Entry, Found, Missing, Moved, Wish};
 use crate::ports::{Catalog, SourceQuery};
 use crate::run::galaxy;
 
@@ -69,6 +69,12 @@ pub async fn fill_missing(
     let loaded = &project.loaded;
     let files = galaxy::requirement_files(&loaded.pipeline, &loaded.pipeline.stages)?;
     let mut missing = pins::missing(&loaded.pipeline, &project.graph, &loaded.pins, &files);
+    for file in galaxy::changed(&loaded.pipeline, &loaded.pins, files.keys())? {
+        let entry = Entry::Galaxy(file);
+        if missing.iter().all(|m| m.entry != entry) {
+            missing.push(Missing { entry, why: "takes something from the checkout that has changed since it was pinned".to_owned() });
+        }
+    }
     if catalog.is_none() {
         missing.retain(|m| matches!(m.entry, Entry::Galaxy(_)));
     }

@@ -1,7 +1,8 @@
 //! Requirement files of ansible-galaxy: which roles and collections they promise.
 //!
 //! What is installed is pinned in the lock by its digest; here only the file itself counts, and what it takes from the checkout.
-//! Invariant: a requirement that lies in the root (`src: ./roles/x`, `type: dir`) is an input by its content.
+//! Invariant: a requirement that lies in the root (`src: ./roles/x`, `type: dir`) is an input by its content;
+//! one that lies outside of it is not.
 
 use std::path::Path;
 
@@ -50,12 +51,18 @@ impl Reach<'_> {
             let path = names::join(scope.folder(), other);
             self.requirements(&path, scope);
         }
-        let local = source.strip_prefix("file://").or_else(|| source.strip_prefix("git+file://")).unwrap_or(source);
-        let is_path = local.starts_with(['.', '/', '~']) || matches!(text("type"), Some("dir" | "file" | "subdirs"));
-        if is_path && !source.contains("://") || local != source {
+        // A repository counts by the commit that is pinned, and what lies outside of the root by the digest that is pinned: the
+        // same checkout must have the same key on a machine where that place is empty.
+        if source.starts_with("git+") || text("type") == Some("git") || text("scm").is_some() {
+            return;
+        }
+        let local = source.strip_prefix("file://").unwrap_or(source);
+        let is_path = local != source || local.starts_with(['.', '/', '~']) || matches!(text("type"), Some("dir" | "file" | "subdirs"));
+        // Relative ones are seen from where ansible-galaxy runs: the root.
+        let path = names::join(&self.world.root, local);
+        if is_path && !local.contains("://") && path.starts_with(&self.world.root) {
             let why = self.because(scope, format!("requirement {source}"), entry.line);
-            // Relative ones are seen from where ansible-galaxy runs: the root.
-            self.first(&[self.world.root.clone(), scope.folder().to_owned()], local, &why);
+            self.take(&path, why);
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Requirement {
     pub git: Option<(String, String)>,
     /// Does its name say everything: it comes from a galaxy server.
     pub from_server: bool,
+    /// File or folder that it comes from, as written: relative to the root, or absolute.
+    pub local: Option<String>,
     /// What ansible-galaxy is told.
     fields: BTreeMap<String, Json>,
 }
@@ -185,7 +187,14 @@ fn role(node: &Node) -> Result<Requirement, RequirementsError> {
         set(&mut fields, "scm", scm);
     }
     let from_server = scm.is_none() && !url.contains('/');
-    Ok(Requirement { key: format!("role {name}"), git: (scm.as_deref() == Some("git")).then_some((url, version)), from_server, fields })
+    let local = (scm.is_none() && !from_server).then(|| local_path(&url)).flatten();
+    Ok(Requirement {
+        key: format!("role {name}"),
+        git: (scm.as_deref() == Some("git")).then_some((url, version)),
+        from_server,
+        local,
+        fields,
+    })
 }
 
 /// `https://host/ansible-role-x.git` → `ansible-role-x`, as ansible-galaxy names it.
@@ -221,7 +230,9 @@ fn collection(node: &Node) -> Result<Requirement, RequirementsError> {
     if !is_git {
         let from_server = is_fqcn(&name) && kind.as_deref().is_none_or(|kind| kind == "galaxy");
         let key = if is_fqcn(&name) { format!("collection {name}") } else { format!("file {}", without_password(&name)) };
-        return Ok(Requirement { key, git: None, from_server, fields });
+        let place = text(&fields, "source").filter(|_| is_fqcn(&name)).unwrap_or(&name);
+        let local = (!from_server && !is_fqcn(place)).then(|| local_path(place)).flatten();
+        return Ok(Requirement { key, git: None, from_server, local, fields });
     }
     // The comma in the name wins over `version`; so the reference is taken out of the name.
     let place = text(&fields, "source").filter(|_| is_fqcn(&name)).unwrap_or(&name).to_owned();
@@ -235,7 +246,13 @@ fn collection(node: &Node) -> Result<Requirement, RequirementsError> {
     set(&mut fields, "type", "git");
     set(&mut fields, "version", &version);
     fields.remove("source");
-    Ok(Requirement { key, git: Some((url, version)), from_server: false, fields })
+    Ok(Requirement { key, git: Some((url, version)), from_server: false, local: None, fields })
+}
+
+/// A path, or a `file://` URL; anything else is on another machine.
+fn local_path(place: &str) -> Option<String> {
+    let path = place.strip_prefix("file://").unwrap_or(place);
+    (!path.contains("://")).then(|| path.to_owned())
 }
 
 fn is_fqcn(name: &str) -> bool {
@@ -278,6 +295,7 @@ mod tests {
         assert_eq!(git(&found.roles[1]), Some(("https://github.com/acme/ansible-role-x.git", "main")));
         assert_eq!(git(&found.roles[2]), Some(("file:///srv/y", "HEAD")));
         assert_eq!((git(&found.roles[3]), found.roles[3].from_server, found.roles[0].from_server), (None, false, true));
+        assert_eq!((found.roles[3].local.as_deref(), &found.roles[0].local), (Some("/srv/z.tar.gz"), &None));
         assert_eq!(git(&found.roles[4]), Some(("git@host:k.git", "HEAD")));
         assert_eq!(parse("- a.b\n- c.d,1\n").roles.len(), 2, "the old form is a list of roles");
     }
@@ -301,6 +319,8 @@ mod tests {
         );
         assert_eq!(git(&found.collections[2]), Some(("https://token@host/acme/tools.git", "v1")));
         assert_eq!(git(&found.collections[3]), Some(("file:///srv/t", "dev")));
+        assert_eq!(found.collections[4].local.as_deref(), Some("./acme-tools-1.0.0.tar.gz"));
+        assert!(found.collections[..4].iter().all(|c| c.local.is_none()));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! Does not decide which versions are right (the lock file does), nor when to ask. Invariant: a folder whose name is a digest holds
 //! exactly that content: it is installed beside, digested, and then renamed into place; one that was changed since is made anew.
 
+mod tidy;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -158,6 +159,35 @@ fn parse(file: &str, bytes: &[u8]) -> Result<Requirements, GalaxyError> {
     Requirements::parse(bytes).map_err(|source| GalaxyError::Requirements { file: file.to_owned(), source })
 }
 
+/// Requirement files that take something from the checkout which is not as it was when they were pinned: what is pinned is then no
+/// longer what the checkout asks for.
+///
+/// # Errors
+/// A requirement file cannot be read.
+pub fn changed<'f>(pipeline: &Pipeline, pins: &Pins, files: impl IntoIterator<Item = &'f String>) -> Result<BTreeSet<String>, GalaxyError> {
+    let mut changed = BTreeSet::new();
+    for file in files {
+        let Some(pin) = pins.galaxy.get(file) else { continue };
+        let requirements = parse(file, &read(pipeline, file)?)?;
+        if from_checkout(pipeline, &requirements).iter().any(|(key, now)| pin.versions.get(key) != Some(now)) {
+            changed.insert(file.clone());
+        }
+    }
+    Ok(changed)
+}
+
+/// Digests of what requirements take from inside of the root, by their keys; what is not there has none.
+fn from_checkout(pipeline: &Pipeline, requirements: &Requirements) -> BTreeMap<String, String> {
+    let all = requirements.roles.iter().chain(&requirements.collections);
+    let one = |requirement: &Requirement| {
+        let path = pipeline.root.join(requirement.local.as_ref()?).canonicalize().ok()?;
+        let inside = path.starts_with(pipeline.root.canonicalize().ok()?);
+        let digest = inside.then(|| installed::digest(&path).ok()).flatten()?;
+        Some((requirement.key.clone(), digest.to_string()))
+    };
+    all.filter_map(one).collect()
+}
+
 /// Makes the pinned content of these requirement files be there. Starts nothing for what is.
 ///
 /// # Errors
@@ -286,7 +316,8 @@ impl Installing<'_> {
         if !requirements.collections.is_empty() {
             self.run(&self.galaxy().collections(file.path(), temp.path()), INSTALL).await?;
         }
-        let versions = tidy(temp.path(), requirements, exact)?;
+        let mut versions = tidy::tidy(temp.path(), requirements, exact)?;
+        versions.extend(from_checkout(self.pipeline, requirements));
         let content = digested(temp.path()).await?;
         Ok((temp, versions, content))
     }
@@ -336,61 +367,4 @@ fn put(pipeline: &Pipeline, temp: tempfile::TempDir, content: Digest) -> Result<
 
 fn remove(path: &Path) -> Result<(), GalaxyError> {
     std::fs::remove_dir_all(path).map_err(|source| GalaxyError::Folder { path: path.to_owned(), what: "removed", source })
-}
-
-/// Takes out what differs from installation to installation, and reads which versions are there.
-fn tidy(folder: &Path, requirements: &Requirements, exact: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, GalaxyError> {
-    let mut versions = BTreeMap::new();
-    let or_none = |version: String| if version.is_empty() { "-".to_owned() } else { version };
-    for (name, role) in folders(&folder.join(ROLES)) {
-        let info = role.join("meta/.galaxy_install_info");
-        let version = std::fs::read_to_string(&info).map(|text| galaxy::parse_role_info(&text)).unwrap_or_default();
-        if info.exists() {
-            std::fs::remove_file(&info).map_err(|source| GalaxyError::Folder { path: info, what: "removed", source })?;
-        }
-        versions.insert(format!("role {name}"), or_none(version));
-    }
-    let collections = folder.join(COLLECTIONS).join("ansible_collections");
-    for (name, namespace) in folders(&collections) {
-        // `acme.tools-1.2.3.info` says from which server it came, which is no part of what it is.
-        if Path::new(&name).extension().is_some_and(|extension| extension == "info") {
-            remove(&namespace)?;
-            continue;
-        }
-        for (_, collection) in folders(&namespace) {
-            let (list, about) = (collection.join("FILES.json"), collection.join("MANIFEST.json"));
-            let read = |path: &Path| std::fs::read_to_string(path).ok();
-            let (Some(files), Some(manifest)) = (read(&list), read(&about)) else { continue };
-            if let Some((files, manifest)) = galaxy::in_order(&files, &manifest) {
-                for (path, text) in [(list, files), (about, manifest.clone())] {
-                    rewrite(&path, &text).map_err(|source| GalaxyError::Folder { path, what: "written", source })?;
-                }
-            }
-            if let Some((fqcn, version)) = galaxy::parse_manifest(&manifest) {
-                versions.insert(format!("collection {fqcn}"), version);
-            }
-        }
-    }
-    // A repository's commit says more than the version that its content claims.
-    let from_git = |requirement: &&Requirement| requirement.git.is_some();
-    for requirement in requirements.roles.iter().chain(&requirements.collections).filter(from_git) {
-        if let Some(commit) = exact.get(&requirement.key) {
-            versions.insert(requirement.key.clone(), commit.clone());
-        }
-    }
-    Ok(versions)
-}
-
-/// In a folder that nobody else knows yet, so nothing has to be atomic.
-fn rewrite(path: &Path, text: &str) -> io::Result<()> {
-    io::Write::write_all(&mut std::fs::File::create(path)?, text.as_bytes())
-}
-
-/// Folders in a folder with their names, sorted; nothing when it is not there.
-fn folders(folder: &Path) -> Vec<(String, PathBuf)> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let named = |path: PathBuf| Some((path.file_name().and_then(OsStr::to_str)?.to_owned(), path));
-    let mut found: Vec<(String, PathBuf)> = entries.map(|e| e.path()).filter(|p| p.is_dir()).filter_map(named).collect();
-    found.sort();
-    found
 }

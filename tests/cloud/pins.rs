@@ -28,7 +28,7 @@ fn update_pins_the_newest_image_and_moves_nothing_that_still_holds() {
     let id = lock.split('"').find(|word| word.starts_with("ami-")).expect("an id is pinned").to_owned();
     project.edit("ovenbird.lock", &id, "ami-0123456789abcdef0");
     let day = lock.rsplit("freshness").next().and_then(|rest| rest.split('"').nth(1)).expect("a day is pinned");
-    project.edit("ovenbird.lock", &format!("freshness  = \"{day}\""), "freshness  = \"2026-01-01\"");
+    project.edit("ovenbird.lock", &format!("freshness = \"{day}\""), "freshness = \"2026-01-01\"");
     project.expect(0, &["update", "base"]).said("2026-01-01 →");
     assert!(project.read("ovenbird.lock").contains("ami-0123456789abcdef0"), "only what was named moves");
     project.expect(0, &["update"]).said(&format!("ami-0123456789abcdef0 {NEWEST} → {id} {NEWEST}"));
@@ -80,7 +80,7 @@ fn what_is_not_pinned_is_added_and_said_or_refused_with_locked() {
     let refused = project.expect(65, &["plan", "--locked"]);
     refused.said("`--locked` keeps it as it is: source debian_12 x86_64 is not pinned").said("`ovenbird update debian_12`");
     assert!(!project.path("ovenbird.lock").exists());
-    project.expect(0, &["plan"]).said(NEWEST).said("1 pin in ovenbird.lock moved");
+    project.expect(0, &["plan"]).said(NEWEST).said("1 pin added to ovenbird.lock");
     assert!(project.read("ovenbird.lock").contains(NEWEST));
     project.expect(0, &["plan", "--locked"]);
 

@@ -97,7 +97,7 @@ fn init_refers_to_templates_playbooks_and_tfvars_that_are_there() {
     let pipeline = std::fs::read_to_string(folder.path().join("ovenbird.hcl")).unwrap();
     for part in [
         "from     = source.debian_12",
-        "playbook = \"ansible/base.yml\"",
+        "playbook  = \"ansible/base.yml\"",
         "from     = stage.base",
         "playbook = \"ansible/web.yml\"",
         "template = \"packer/legacy.json\"",
@@ -132,9 +132,9 @@ fn the_likely_mistakes_end_with_65_name_the_place_and_touch_nothing() {
     ovenbird(without.path(), &["plan"]).ended(65).said("no `ovenbird.hcl`").said("ovenbird init");
 
     let mistakes = [
-        ("playbook = \"ansible/base.yml\"", "playbook = \"ansible/bse.yml\"", "ansible/bse.yml"),
-        ("from     = source.debian_12", "from     = source.debian12", "did you mean `source.debian_12`?"),
-        ("playbook = ", "playbok = ", "did you mean `playbook`?"),
+        ("playbook  = \"ansible/base.yml\"", "playbook  = \"ansible/bse.yml\"", "ansible/bse.yml"),
+        ("from      = source.debian_12", "from      = source.debian12", "did you mean `source.debian_12`?"),
+        ("playbook  = ", "playbok  = ", "did you mean `playbook`?"),
         ("stage \"base\" {", "stage \"base\"", "ovenbird.hcl:"),
         ("region = \"us-east-1\"", "", "region"),
     ];

@@ -164,7 +164,9 @@ async fn an_archive_that_was_replaced_is_refused_and_it_is_said_what_moved() {
     // Relative to the root, which is where ansible-galaxy runs.
     checkout.require("roles:\n- {src: srv/demo.tar.gz, name: demo}\ncollections:\n- ./srv/acme-tools-1.2.3.tar.gz\n");
     let pin = checkout.resolve().await.unwrap();
-    assert_eq!(pin.versions.iter().map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>(), ["collection acme.tools 1.2.3", "role demo -"]);
+    let keys: Vec<&str> = pin.versions.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["collection acme.tools", "file ./srv/acme-tools-1.2.3.tar.gz", "role demo"]);
+    assert_eq!(pin.versions["collection acme.tools"], "1.2.3");
     remove(&checkout.path(".ovenbird"));
     checkout.ensure(&pin).await.unwrap();
 
@@ -174,10 +176,13 @@ async fn an_archive_that_was_replaced_is_refused_and_it_is_said_what_moved() {
     let error = checkout.ensure(&pin).await.unwrap_err();
     let said = error.to_string();
     assert!(
-        said.starts_with("galaxy requirements `ansible/requirements.yml` install something else than is pinned: the same versions"),
+        said.starts_with("galaxy requirements `ansible/requirements.yml` install something else than is pinned: role demo sha256:"),
         "{said}"
     );
     assert!(error.is_input() && error.help().unwrap().contains("`ovenbird update ansible/requirements.yml`"));
+    let pins = Pins { galaxy: BTreeMap::from([(FILE.to_owned(), pin)]), ..Pins::default() };
+    let changed = galaxy::changed(&checkout.pipeline(), &pins, &[FILE.to_owned()]).unwrap();
+    assert_eq!(changed.len(), 1, "what lies in the checkout is looked at before every run");
     assert_eq!(std::fs::read_dir(checkout.path(".ovenbird/galaxy")).unwrap().count(), 0, "nothing of it is kept");
 }
 
