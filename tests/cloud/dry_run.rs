@@ -36,8 +36,7 @@ fn a_dry_run_passes_once_without_a_call_to_ec2_and_a_kept_container_is_converged
     project.expect(0, &["dry-run", "web", "--keep"]).said("not recorded as passed");
     assert_eq!(project.containers(), kept, "the same container");
     assert_eq!(page(container), "Hello twice more from the small site");
-    let after = project.expect(0, &["dry-run", "web", "--json"]).events();
-    assert_eq!(steps_started(&after), ["web"], "a quick look was not recorded as passed");
+    assert_eq!(project.dry_run_images().len(), 3, "a quick look has no image: it was not recorded as passed");
 
     assert_eq!(cloud.calls().len(), 0, "{:?}", cloud.calls());
 }
