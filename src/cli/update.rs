@@ -46,12 +46,11 @@ pub async fn run(args: &UpdateArgs, common: &Common, world: &World, output: Outp
     let catalog = survey.as_ref().map(|survey| &survey.catalog as &dyn Catalog);
     let found = find(&loaded.pipeline, &entries, catalog, world).await?;
     let (next, moves) = pins::moved(&loaded.pipeline, &loaded.pins, &found, &wish, &world.today());
-    output.data(&render(&moves, args.check, &shown(&loaded)))?;
-    if args.check {
-        return Ok(if moves.is_empty() { Exit::Done } else { Exit::Work });
+    if !args.check {
+        write(&loaded, &next)?;
     }
-    write(&loaded, &next)?;
-    Ok(Exit::Done)
+    output.data(&render(&moves, args.check, &shown(&loaded)))?;
+    Ok(if args.check && !moves.is_empty() { Exit::Work } else { Exit::Done })
 }
 
 /// Adds what keys need and the lock file does not have, and says so; with `--locked` it is refused instead. Without a catalog

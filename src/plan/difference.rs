@@ -93,6 +93,15 @@ pub enum Change {
         /// Now.
         new: u32,
     },
+    /// Other places are looked at in which nothing is: a new role alone brings a dozen, so they are told as one.
+    Places {
+        /// Looked at now and not before.
+        more: usize,
+        /// Looked at before and not now.
+        fewer: usize,
+        /// One of them.
+        example: String,
+    },
 }
 
 impl std::fmt::Display for Change {
@@ -114,6 +123,7 @@ impl std::fmt::Display for Change {
             Self::Pin { name, old, new } => moved(f, "pin", name, old, new),
             Self::Parent { old, new } => write!(f, "parent: {old} → {new}"),
             Self::Ovenbird { name, old, new } => write!(f, "ovenbird's {name}: {old} → {new}"),
+            Self::Places { more, fewer, example } => write!(f, "places looked at where nothing is: +{more} −{fewer}, such as {example}"),
         }
     }
 }
@@ -173,6 +183,7 @@ fn moved<K: Ord + Clone, V: PartialEq>(old: &BTreeMap<K, V>, new: &BTreeMap<K, V
 
 fn trees(old: &InputManifest, new: &InputManifest, changes: &mut Vec<Change>) {
     let nothing = BTreeMap::new();
+    let (mut more, mut fewer) = (Vec::new(), Vec::new());
     for name in moved(&old.trees, &new.trees) {
         let content = |manifest: &InputManifest| match manifest.trees.get(&name) {
             None => Some(nothing.clone()),
@@ -190,13 +201,18 @@ fn trees(old: &InputManifest, new: &InputManifest, changes: &mut Vec<Change>) {
         for file in moved(&before, &now) {
             let path = if file.is_empty() { name.clone() } else { format!("{name}/{file}") };
             let there = |entry: Option<&Entry>| entry.is_some_and(|entry| *entry != Entry::Absent);
-            changes.push(match (there(before.get(&file)), there(now.get(&file))) {
-                (false, true) => Change::Added { path },
-                (true, false) => Change::Deleted { path },
-                // Also a place where a file is looked for and that was not looked at before: told, because the key changed by it.
-                (true, true) | (false, false) => Change::Modified { path },
-            });
+            match (there(before.get(&file)), there(now.get(&file))) {
+                (false, true) => changes.push(Change::Added { path }),
+                (true, false) => changes.push(Change::Deleted { path }),
+                (true, true) => changes.push(Change::Modified { path }),
+                // Told too, because the key changed by it.
+                (false, false) if now.contains_key(&file) => more.push(path),
+                (false, false) => fewer.push(path),
+            }
         }
+    }
+    if let Some(example) = more.first().or(fewer.first()) {
+        changes.push(Change::Places { more: more.len(), fewer: fewer.len(), example: example.clone() });
     }
 }
 
