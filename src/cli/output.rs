@@ -41,9 +41,11 @@ impl Output {
     /// [`Failure::BrokenPipe`] when nobody reads any more.
     pub fn data(self, text: &str) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.flush()?;
-        Ok(())
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        written.map_err(|error| match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
+            _ => Failure::failed(format!("stdout cannot be written: {error}")),
+        })
     }
 
     /// JSON, on stdout, pretty.
