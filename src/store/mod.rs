@@ -54,6 +54,12 @@ pub enum StateError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// S3 answers, and knows no such bucket. Not an empty state: somebody would build everything anew.
+    #[error("state `{place}` cannot be used: there is no such bucket")]
+    NoBucket {
+        /// URL.
+        place: String,
+    },
     /// No answer, no permission, no room.
     #[error("`{entry}` in the state `{place}` cannot be {what}")]
     Reach {
@@ -83,6 +89,7 @@ impl StateError {
     pub fn help(&self) -> String {
         match self {
             Self::Open { .. } => "look at `state` in the pipeline block; without it the state is `.ovenbird/state`".to_owned(),
+            Self::NoBucket { .. } => "make the bucket, or look at `state` in the pipeline block and at the account in use".to_owned(),
             Self::Reach { place, .. } if place.starts_with("s3://") => {
                 format!("the credentials in use need s3:GetObject, s3:PutObject and s3:ListBucket on `{place}`")
             }
@@ -169,7 +176,7 @@ impl State {
         let (store, path) = self.at(entry).map_err(|e| self.reach(entry, "read", e))?;
         let answer = match store.get(&path).await {
             Ok(answer) => answer,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error @ object_store::Error::NotFound { .. }) if !names_no_bucket(&error) => return Ok(None),
             Err(error) => return Err(self.reach(entry, "read", error)),
         };
         let bytes = answer.bytes().await.map_err(|e| self.reach(entry, "read", e))?;
@@ -192,12 +199,28 @@ impl State {
     }
 
     fn reach(&self, entry: &str, what: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> StateError {
+        if names_no_bucket(&source) {
+            return StateError::NoBucket { place: self.shown.clone() };
+        }
         StateError::Reach { place: self.shown.clone(), entry: entry.to_owned(), what, source: Box::new(source) }
     }
 
     fn damaged(&self, entry: &str, source: impl std::error::Error + Send + Sync + 'static) -> StateError {
         StateError::Damaged { place: self.shown.clone(), entry: entry.to_owned(), source: Box::new(source) }
     }
+}
+
+/// S3 answers 404 for a key that is not there and for a bucket that is not; only the body tells them apart, and the client keeps it
+/// as text.
+fn names_no_bucket(error: &dyn std::error::Error) -> bool {
+    let mut error = Some(error);
+    while let Some(now) = error {
+        if now.to_string().contains("<Code>NoSuchBucket</Code>") {
+            return true;
+        }
+        error = now.source();
+    }
+    false
 }
 
 fn json(kind: &str, digest: Digest) -> String {

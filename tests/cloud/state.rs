@@ -48,6 +48,11 @@ async fn a_bucket_keeps_what_is_put_and_tells_missing_from_unreachable() {
     let elsewhere = State::s3("acme-images", "other", settings(ec2.endpoint())).expect("it opens");
     assert_eq!(elsewhere.manifest_bytes(&key).await.expect("another prefix is another state"), None);
 
+    let nowhere = State::s3("acme-imgaes", "ovenbird", settings(ec2.endpoint())).expect("it opens");
+    let error = nowhere.manifest_bytes(&key).await.expect_err("a bucket that is not there is no empty state");
+    assert_eq!(error.to_string(), "state `s3://acme-imgaes/ovenbird` cannot be used: there is no such bucket");
+    assert!(matches!(nowhere.put_manifest(&key, b"{}".to_vec()).await, Err(StateError::NoBucket { .. })));
+
     let closed =
         S3Settings { credentials: Arc::new(|| Box::pin(async { Err("nobody is logged in".to_owned()) })), ..settings(ec2.endpoint()) };
     let closed = State::s3("acme-images", "ovenbird", closed).expect("it opens without asking anybody");
