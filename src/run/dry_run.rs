@@ -54,7 +54,7 @@ impl Current<'_> {
         if let Recipe::Template { dry_run_only, .. } = &self.stage.recipe
             && dry_run_only.is_empty()
         {
-            return not_possible("the template has no builder for Docker (`dry_run { only = [...] }` names one)");
+            return not_possible("no Docker builder of its template is named (`dry_run_only = [...]`)");
         }
         let parent = match (&self.planned.parent, &self.ready.parent_docker) {
             (PlannedParent::Source { docker: Some(docker), .. }, _) | (PlannedParent::Node { .. }, Some(docker)) => docker.clone(),
@@ -98,7 +98,7 @@ impl Current<'_> {
             (label::PARENT, parent.to_owned()),
         ];
         let mut labels: BTreeMap<String, String> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        if self.steps.keep {
+        if self.keeps() {
             labels.insert(label::KEPT.to_owned(), self.kept_mark());
         }
         labels
@@ -165,13 +165,13 @@ impl Current<'_> {
             template,
             only: &only,
             var_files: &var_files,
-            abort_on_error: self.steps.keep,
+            abort_on_error: self.keeps(),
         });
         let finished = self.watch.run(&command, &mut reports).await.map_err(|error| Self::not_started(&error))?;
         let named = self.named().await?;
         let image = named.docker_image.clone();
         let proved = self.prove(ground, finished, &reports, image.as_deref(), vars_file.as_deref(), kept).await;
-        if matches!(self.stage.recipe, Recipe::Template { .. }) && !self.steps.keep {
+        if matches!(self.stage.recipe, Recipe::Template { .. }) && !self.keeps() {
             self.remove_containers(named.containers.into_values(), kept).await;
         }
         let proved = match proved {
@@ -203,7 +203,7 @@ impl Current<'_> {
         };
         let first = &reports[0].pass;
         if exit != Exit::Code(0) {
-            if self.steps.keep {
+            if self.keeps() {
                 kept.extend(self.find_kept().await?);
             }
             let second = reports.get(1).map(|report| &report.pass).filter(|pass| pass.failed.is_some());
@@ -222,12 +222,12 @@ impl Current<'_> {
         }
         let image = image.ok_or_else(|| self.failed("packer", "packer ended well but its log names no Docker image".to_owned(), None))?;
         self.check_stop()?;
-        if self.stage.verify.is_none() && !self.steps.keep {
+        if self.stage.verify.is_none() && !self.keeps() {
             return Ok(0.0);
         }
         let container = self.start_container(ground, image).await?;
         let verified = self.verify_in(&container, vars_file).await;
-        if self.steps.keep {
+        if self.keeps() {
             kept.push(container);
         } else {
             // Its end is part of the step, nothing stray; what cannot be removed is found by its label afterwards and reported.

@@ -150,7 +150,7 @@ impl Steps<'_> {
         let stage = self.pipeline.stage(&node.stage).expect("the plan is of this pipeline");
         let current = Current { steps: self, watch: watch.clone(), scratch, planned, stage, ready };
         let outcome = match watch.step.kind {
-            StepKind::DryRun if self.keep => current.kept_dry_run().await,
+            StepKind::DryRun if current.keeps() => current.kept_dry_run().await,
             StepKind::DryRun => current.dry_run().await,
             StepKind::Build => current.build().await,
             StepKind::Retag => current.retag().await,
@@ -191,6 +191,11 @@ pub(super) fn plain(tool: &str, message: String) -> Failure {
 }
 
 impl Current<'_> {
+    /// Does the container of this step stay? Of a parent that had to run first it does not: nobody asked for it by name.
+    pub(super) fn keeps(&self) -> bool {
+        self.steps.keep && self.planned.wanted
+    }
+
     /// A failure of a tool: with the task that failed, the log's last lines and where it is.
     pub(super) fn failed(&self, tool: &str, message: String, pass: Option<&Pass>) -> Halt {
         let failed = pass.and_then(|pass| pass.failed.as_ref());

@@ -15,10 +15,13 @@ fn a_dry_run_passes_once_without_a_call_to_ec2_and_a_kept_container_is_converged
     let cloud = LocalEc2::start(true);
     let project = Project::small("dry", &cloud);
 
-    let mut started = steps_started(&project.expect(0, &["dry-run", "web", "--json"]).events());
+    let mut started = steps_started(&project.expect(0, &["dry-run", "web", "--keep", "--json"]).events());
     started.sort();
     assert_eq!(started, ["base", "web"], "parents first, and nobody else");
-    assert_eq!(project.containers(), Vec::<String>::new());
+    let kept = project.containers();
+    let stages = docker(&["inspect", "--format", "{{index .Config.Labels \"ovenbird.stage\"}}", &kept.join(" ")]);
+    assert_eq!(stages, ["web"], "base had to run, and nobody asked for its container");
+    docker(&["rm", "--force", "--volumes", &kept[0]]);
     assert_eq!(project.dry_run_images().len(), 2, "{:?}", project.dry_run_images());
     assert_eq!(project.scratch_left(), Vec::<std::path::PathBuf>::new());
 
