@@ -1,6 +1,9 @@
 //! One run, failing, through each reporter.
 
-use indicatif::{ProgressDrawTarget, TermLike};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use indicatif::TermLike;
 
 use super::feed::Screen;
 use super::testing::{Sink, failing_run, lines, stamped, step};
@@ -190,12 +193,18 @@ fn running_lines_always_fit() {
 }
 
 /// A terminal that records what it is told.
-#[derive(Debug, Clone, Default)]
-struct Recorder(Sink);
+#[derive(Debug, Clone)]
+struct Recorder(Sink, Arc<AtomicU16>);
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self(Sink::default(), Arc::new(AtomicU16::new(80)))
+    }
+}
 
 impl TermLike for Recorder {
     fn width(&self) -> u16 {
-        80
+        self.1.load(Ordering::Relaxed)
     }
     fn height(&self) -> u16 {
         24
@@ -228,13 +237,13 @@ impl TermLike for Recorder {
 
 impl Surface for Recorder {
     fn size(&self) -> (usize, usize) {
-        (80, 24)
+        (usize::from(self.width()), 24)
     }
     fn write(&self, text: &str) -> io::Result<()> {
         self.write_str(text)
     }
-    fn target(&self) -> ProgressDrawTarget {
-        ProgressDrawTarget::term_like(Box::new(self.clone()))
+    fn device(&self) -> Box<dyn TermLike> {
+        Box::new(self.clone())
     }
 }
 
@@ -254,4 +263,25 @@ fn a_flood_of_output_is_written_in_batches() {
     assert_eq!(text.matches("build web | 0123456789\n").count(), 20_000, "no line is lost here");
     let each = (text.len() - before) / 20_000;
     assert!(each < 40, "{each} bytes a line");
+}
+
+#[test]
+fn running_lines_end_by_themselves_and_are_taken_away_when_the_terminal_has_folded_them() {
+    let recorder = Recorder::default();
+    let mut terminal = Terminal::new(recorder.clone(), false);
+    terminal.show(&failing_run().into_iter().take(16).collect::<Vec<_>>()).expect("memory");
+    terminal.tick().expect("memory");
+    let text = recorder.0.text();
+    assert!(text.contains("\n  build web") && !text.contains("   \n") && !text.ends_with('\n'), "{text:?}");
+
+    // Two lines of 79 columns are four rows of 40 each two; one row up and down is what indicatif does by itself.
+    recorder.1.store(40, Ordering::Relaxed);
+    terminal.tick().expect("memory");
+    let after = recorder.0.text()[text.len()..].to_owned();
+    assert!(after.starts_with("\r\u{1b}[3A\u{1b}[J\n"), "{after:?}");
+    assert_eq!(after.matches("\u{1b}[J").count(), 1, "{after:?}");
+    recorder.1.store(120, Ordering::Relaxed);
+    let text = recorder.0.text();
+    terminal.tick().expect("memory");
+    assert!(!recorder.0.text()[text.len()..].contains("\u{1b}[J"), "lines that end by themselves are not folded by more room");
 }
