@@ -61,7 +61,8 @@ impl Survey {
     }
 }
 
-/// Manifests of the nearest earlier images of nodes that are no hit, as far as the state has them.
+/// Manifests of the nearest earlier images of nodes that are no hit, as far as the state has them; and of the present key where it
+/// was sealed once and its image is not there any more: EC2 soon forgets a deregistered image, the state does not.
 ///
 /// # Errors
 /// The state cannot be read.
@@ -73,11 +74,16 @@ pub async fn earlier(
 ) -> Result<BTreeMap<StageKey, InputManifest>, Failure> {
     /// Images looked at for a stage: one that CI built from another branch may stand before the one that is near.
     const NEAREST: usize = 3;
-    let images = known.images.as_deref().unwrap_or(&[]);
     let mut manifests = BTreeMap::new();
+    // Nobody asked for images, so nobody will ask why there is none.
+    let Some(images) = known.images.as_deref() else { return Ok(manifests) };
     for (node, keyed) in keyed {
         let Some(key) = keyed.stage_key else { continue };
         if hit::find(images, &pipeline.name, node, key).hit.is_some() {
+            continue;
+        }
+        if let Some(manifest) = manifest(state, &key).await? {
+            manifests.insert(key, manifest);
             continue;
         }
         for (_, old) in hit::earlier(images, &pipeline.name, node).into_iter().take(NEAREST) {
@@ -164,4 +170,25 @@ pub async fn verdicts(
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::testing;
+
+    #[tokio::test]
+    async fn an_image_that_ec2_has_forgotten_is_remembered_by_the_state() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::folder(folder.path());
+        let (pipeline, web) = (testing::pipeline(&[("web", "")]), testing::node("web"));
+        let keyed = testing::keyed(&pipeline);
+        let key = keyed[&web].stage_key.unwrap();
+        let nobody = Known { images: Some(Vec::new()), ..Known::default() };
+        assert!(earlier(&state, &nobody, &pipeline, &keyed).await.unwrap().is_empty(), "never built");
+        state.put_input_manifest(&key, &keyed[&web].manifest).await.unwrap();
+        assert!(earlier(&state, &nobody, &pipeline, &keyed).await.unwrap().contains_key(&key), "sealed once");
+        let there = Known { images: Some(vec![testing::sealed("ami-1", &web, key, "1")]), ..Known::default() };
+        assert!(earlier(&state, &there, &pipeline, &keyed).await.unwrap().is_empty(), "a hit needs no reason");
+    }
 }
