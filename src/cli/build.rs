@@ -35,27 +35,34 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
         }
     };
     let dir = project.pipeline().dir.clone();
-    let begun = running::begin(&dir, "build", &args.running, world, output).await?;
-    let survey = Survey::open(project.pipeline(), world).await?;
-    update::fill_missing(&mut project, Some(&survey.catalog), common, world, output).await?;
-    let planning = Planning::make(&project, world, Some(&survey), &survey.state, &wishes).await?;
-    if let Some(saved) = &saved {
-        saved.still_fits(&planning.plan).map_err(|misfits| {
-            let all: Vec<String> = misfits.iter().map(ToString::to_string).collect();
-            Failure::data(format!("the saved plan no longer fits: {}", all.join("; ")))
-                .help("make a new one with `ovenbird plan --out FILE`")
-        })?;
+    let mut begun = running::begin(&dir, "build", &args.running, world, output).await?;
+    if begun.waited {
+        project = Project::read(common, world, output, true)?;
     }
-    running::refuse_blocked(&planning.plan)?;
-    running::warn(&planning.plan, output);
-    let counts = planning.plan.counts();
-    if counts.build + counts.dry_run > 0 {
-        let stages = running::stages_that_run(&planning.plan);
-        toolcheck::check(project.pipeline(), &stages, counts.dry_run > 0, world).await?;
-        galaxy::ensure(&project, &stages, world).await?;
-    }
+    let ready = async {
+        let survey = Survey::open(project.pipeline(), world).await?;
+        update::fill_missing(&mut project, Some(&survey.catalog), common, world, output).await?;
+        let planning = Planning::make(&project, world, Some(&survey), &survey.state, &wishes).await?;
+        if let Some(saved) = &saved {
+            saved.still_fits(&planning.plan).map_err(|misfits| {
+                let all: Vec<String> = misfits.iter().map(ToString::to_string).collect();
+                Failure::data(format!("the saved plan no longer fits: {}", all.join("; ")))
+                    .help("make a new one with `ovenbird plan --out FILE`")
+            })?;
+        }
+        running::refuse_blocked(&planning.plan)?;
+        running::warn(&planning.plan, output);
+        let counts = planning.plan.counts();
+        if counts.build + counts.dry_run > 0 {
+            let stages = running::stages_that_run(&planning.plan);
+            toolcheck::check(project.pipeline(), &stages, counts.dry_run > 0, world).await?;
+            galaxy::ensure(&project, &stages, world).await?;
+        }
+        Ok((survey, planning))
+    };
+    let (survey, planning) = begun.prepare(ready, output).await?;
 
-    let gathered = Gathered::of(&project, world, counts.build > 0).await?;
+    let gathered = Gathered::of(&project, world, planning.plan.counts().build > 0).await?;
     let records = Records {
         project: &project,
         world,

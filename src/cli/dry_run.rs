@@ -32,25 +32,32 @@ pub async fn run(args: &DryRunArgs, common: &Common, world: &World, output: Outp
         return shell(&project, &stages, world).await;
     }
     let dir = project.pipeline().dir.clone();
-    let begun = running::begin(&dir, "dry-run", &args.running, world, output).await?;
-    let state = Survey::state(project.pipeline(), world).await?;
-    update::fill_missing(&mut project, None, common, world, output).await?;
-    let wishes = Wishes { stages, build: false, dry_run: true, emit: Some(false) };
-    let mut planning = Planning::make(&project, world, None, &state, &wishes).await?;
-    running::refuse_blocked(&planning.plan)?;
-    if args.again || args.keep {
-        for planned in planning.plan.nodes.iter_mut().filter(|n| n.wanted) {
-            if matches!(planned.dry_run, DryRunAction::Passed { .. }) {
-                planned.dry_run = DryRunAction::Run;
+    let mut begun = running::begin(&dir, "dry-run", &args.running, world, output).await?;
+    if begun.waited {
+        project = Project::read(common, world, output, true)?;
+    }
+    let ready = async {
+        let state = Survey::state(project.pipeline(), world).await?;
+        update::fill_missing(&mut project, None, common, world, output).await?;
+        let wishes = Wishes { stages, build: false, dry_run: true, emit: Some(false) };
+        let mut planning = Planning::make(&project, world, None, &state, &wishes).await?;
+        running::refuse_blocked(&planning.plan)?;
+        if args.again || args.keep {
+            for planned in planning.plan.nodes.iter_mut().filter(|n| n.wanted) {
+                if matches!(planned.dry_run, DryRunAction::Passed { .. }) {
+                    planned.dry_run = DryRunAction::Run;
+                }
             }
         }
-    }
-    running::warn(&planning.plan, output);
-    if planning.plan.counts().dry_run > 0 {
-        let stages = running::stages_that_run(&planning.plan);
-        toolcheck::check(project.pipeline(), &stages, true, world).await?;
-        galaxy::ensure(&project, &stages, world).await?;
-    }
+        running::warn(&planning.plan, output);
+        if planning.plan.counts().dry_run > 0 {
+            let stages = running::stages_that_run(&planning.plan);
+            toolcheck::check(project.pipeline(), &stages, true, world).await?;
+            galaxy::ensure(&project, &stages, world).await?;
+        }
+        Ok((state, planning))
+    };
+    let (state, planning) = begun.prepare(ready, output).await?;
 
     let gathered = Gathered::of(&project, world, false).await?;
     let records = Records {

@@ -4,6 +4,7 @@
 //! never decide on the same state; signals are heard from before the lock on, so a waiting run can be stopped.
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::path::PathBuf;
 
 use tokio::sync::mpsc;
@@ -34,6 +35,8 @@ pub struct Begun {
     pub command: &'static str,
     /// Its folder.
     pub folder: RunFolder,
+    /// Another run had the lock first: what was read of the checkout before may be as old as that run is long.
+    pub waited: bool,
     dot: PathBuf,
     signals: mpsc::UnboundedReceiver<String>,
     lock: RunLock,
@@ -54,21 +57,16 @@ pub async fn begin(
     let run = world.new_run();
     let me = Holder { pid: std::process::id(), run: run.to_string(), command: command.to_owned() };
     let mut signals = signals::listen()?;
+    let mut waited = false;
     let taken = if args.no_wait {
         RunLock::acquire(&dot, &me)
     } else {
         let tell = |holder: Option<&Holder>| {
+            waited = true;
             let who = holder.map_or_else(|| "another run".to_owned(), ToString::to_string);
             output.say(&format!("waiting for {who}\n"));
         };
-        tokio::select! {
-            biased;
-            signal = signals.recv() => {
-                let terminated = signal.as_deref() != Some("SIGINT");
-                return Err(Failure::Said(Exit::Interrupted { terminated }));
-            }
-            taken = RunLock::wait(&dot, &me, tell) => taken,
-        }
+        unless_interrupted(&mut signals, output, async { Ok(RunLock::wait(&dot, &me, tell).await) }).await?
     };
     let lock = taken.map_err(|e| match &e {
         LockError::Held(_) => {
@@ -77,7 +75,34 @@ pub async fn begin(
         LockError::Io { .. } => Failure::chain(Exit::Failed, &e),
     })?;
     let folder = RunFolder::create(&dot, &run).map_err(|e| Failure::chain(Exit::Failed, &e))?;
-    Ok(Begun { run, command, folder, dot, signals, lock })
+    Ok(Begun { run, command, folder, waited, dot, signals, lock })
+}
+
+impl Begun {
+    /// What is found out before the first step, which may wait long for EC2, Docker or a galaxy server. A signal ends it: nothing
+    /// that would have to be cleaned up runs yet.
+    ///
+    /// # Errors
+    /// Its own, or that it was interrupted.
+    pub async fn prepare<T>(&mut self, work: impl Future<Output = Result<T, Failure>>, output: Output) -> Result<T, Failure> {
+        unless_interrupted(&mut self.signals, output, work).await
+    }
+}
+
+async fn unless_interrupted<T>(
+    signals: &mut mpsc::UnboundedReceiver<String>,
+    output: Output,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        signal = signals.recv() => {
+            let signal = signal.unwrap_or_default();
+            output.say(&format!("{signal}: ended before anything was started\n"));
+            Err(Failure::Said(Exit::Interrupted { terminated: signal != "SIGINT" }))
+        }
+        done = work => done,
+    }
 }
 
 /// How many steps at once where nobody says: dry runs share this machine's cores, AMIs mostly wait for EC2.

@@ -18,11 +18,14 @@ fn a_second_run_waits_for_the_first_and_adopts_what_it_built_or_gives_up_when_as
     let mut second = project.start(&["build", "--no-dry-run"]);
     second.says("waiting for");
     assert!(!first.ended() && !second.ended());
+    // What is edited while it waits counts: it decides on the checkout as it is when its turn comes.
+    project.edit("ovenbird.hcl", "team = \"platform\"", "team = \"crew\"");
     project.touch_beside("gate");
     let (first, second) = (first.end(), second.end());
     assert_eq!((first.code, second.code), (Some(0), Some(0)), "{first}\n{second}");
     let mut runs = project.packer_runs();
     runs.sort();
     assert_eq!(runs.iter().map(|(stage, _)| stage.as_str()).collect::<Vec<_>>(), ["api", "base", "web"], "each once");
-    Account::of(&cloud).only_sealed_images(&["api", "base", "web"]);
+    let images = Account::of(&cloud).only_sealed_images(&["api", "base", "web"]);
+    assert!(images.iter().all(|image| image.tag("team") == "crew"), "{images:?}");
 }
