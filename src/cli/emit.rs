@@ -27,6 +27,10 @@ pub async fn run(args: &EmitArgs, common: &Common, world: &World, output: Output
     let project = Project::read(common, world, output, false)?;
     let pipeline = project.pipeline();
     let wanted = wanted(args, pipeline, world)?;
+    if wanted.is_empty() {
+        output.say("no `emit` block says where ids are written\n");
+        return Ok(Exit::Done);
+    }
     let survey = Survey::open(pipeline, world).await?;
     let images = survey.catalog.images().await?;
     let mut ids = BTreeMap::new();

@@ -62,7 +62,9 @@ pub fn run(args: &InitArgs, world: &World, output: Output) -> Result<Exit, Failu
             files.push((Path::new(template).join(name), (*text).to_owned()));
         }
     }
-    files.push(("ovenbird.hcl".into(), pipeline_text(&folder, &found, (template != "packer" && own_template).then_some(template))));
+    let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| world.var(name));
+    let region = region.filter(|r| r.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')).unwrap_or("us-east-1");
+    files.push(("ovenbird.hcl".into(), pipeline_text(&folder, &found, region, (template != "packer" && own_template).then_some(template))));
     for (path, text) in files {
         let target = folder.join(&path);
         if target.symlink_metadata().is_ok() {
@@ -98,7 +100,7 @@ fn name_of(text: &str, otherwise: &str) -> String {
     Name::new(name).map_or_else(|_| otherwise.to_owned(), |n| n.to_string())
 }
 
-fn pipeline_text(folder: &Path, found: &Found, packer: Option<&str>) -> String {
+fn pipeline_text(folder: &Path, found: &Found, region: &str, packer: Option<&str>) -> String {
     let folder_name = folder.canonicalize().ok().and_then(|f| Some(f.file_name()?.to_string_lossy().into_owned())).unwrap_or_default();
     let mut text = String::new();
     let mut line = |args: std::fmt::Arguments<'_>| {
@@ -107,7 +109,7 @@ fn pipeline_text(folder: &Path, found: &Found, packer: Option<&str>) -> String {
     };
     line(format_args!("# What is built from what. Pins (which AMI exactly) go into ovenbird.lock; commit both."));
     line(format_args!("pipeline \"{}\" {{", name_of(&folder_name, "images").replace('_', "-")));
-    line(format_args!("  region = \"us-east-1\" # where builds run\n}}\n"));
+    line(format_args!("  region = \"{region}\" # where builds run\n}}\n"));
     line(format_args!("# The constraint is in the key of every image: another Packer or Ansible rebuilds."));
     line(format_args!("tools {{\n  packer       = \"~> 1.15\"\n  ansible_core = \"~> 2.19.0\"\n}}\n"));
     line(format_args!("# An image that we did not make: Debian's own. `docker` stands for it in a dry run."));
@@ -174,7 +176,11 @@ fn pipeline_text(folder: &Path, found: &Found, packer: Option<&str>) -> String {
         if template.name_variable.is_none() {
             line(format_args!("    # ami_name = artifact.name   # and the one for the new AMI's name"));
         }
-        line(format_args!("  }}\n}}"));
+        line(format_args!("  }}"));
+        if let Some(docker) = template.builders.iter().find(|b| b.contains("docker")) {
+            line(format_args!("  # dry_run_only = [\"{docker}\"] # makes the dry run's image; there parent.id is a Docker image"));
+        }
+        line(format_args!("}}"));
     }
     for file in &found.tfvars {
         let pairs: Vec<(String, &String)> = stages

@@ -2,7 +2,7 @@
 //!
 //! Reads only the disk. Invariant: lists exactly the trees that the manifest digests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::json;
@@ -13,6 +13,7 @@ use crate::cli::output::Output;
 use crate::cli::project::Project;
 use crate::cli::world::World;
 use crate::plan::inputs::{Entry, StageInputs, Tree, Why};
+use crate::report::style::count;
 
 /// Lists, or answers `--why`.
 ///
@@ -59,8 +60,9 @@ fn as_text(inputs: &StageInputs) -> String {
         text.write_fmt(args).expect("writing to a String cannot fail");
         text.push('\n');
     };
-    for (trees, title) in [(&inputs.trees, None), (&inputs.verify_trees, Some("of the verification alone"))] {
-        if trees.is_empty() {
+    let alone = verification_alone(inputs);
+    for (trees, title) in [(&inputs.trees, None), (&alone, Some("of the verification alone"))] {
+        if trees.values().all(all_absent) {
             continue;
         }
         if let Some(title) = title {
@@ -99,8 +101,21 @@ fn as_text(inputs: &StageInputs) -> String {
         line(format_args!("left out: {}", ignored.join(", ")));
     }
     let total: usize = inputs.trees.values().map(files).sum();
-    line(format_args!("{total} files in {} places", inputs.trees.values().filter(|tree| !all_absent(tree)).count()));
+    let places = inputs.trees.values().filter(|tree| !all_absent(tree)).count();
+    line(format_args!("{} in {}", count(total, "file"), count(places, "place")));
     text
+}
+
+/// What the verification reads and the image does not: most of its closure (ansible.cfg, group_vars, plugins) is the image's too.
+fn verification_alone(inputs: &StageInputs) -> BTreeMap<String, Tree> {
+    let mut alone = inputs.verify_trees.clone();
+    for (name, tree) in &mut alone {
+        if let Some(common) = inputs.trees.get(name) {
+            tree.retain(|entry, what| common.get(entry) != Some(what));
+        }
+    }
+    alone.retain(|_, tree| !tree.is_empty());
+    alone
 }
 
 fn all_absent(tree: &Tree) -> bool {
@@ -142,7 +157,7 @@ fn why(path: &str, inputs: &StageInputs, args: &InputsArgs, world: &World, proje
     let wanted =
         [Some(path.trim_start_matches("./").trim_end_matches('/').to_owned()), relative(&world.absolute(std::path::Path::new(path)), root)];
     let mut found = Vec::new();
-    for (trees, verification) in [(&inputs.trees, false), (&inputs.verify_trees, true)] {
+    for (trees, verification) in [(&inputs.trees, false), (&verification_alone(inputs), true)] {
         for (name, tree) in trees {
             for (entry, what) in tree {
                 let whole = folder_of_tree(&wanted, name, tree, entry);

@@ -281,7 +281,9 @@ impl Of<'_> {
             return Some("switched off in its `dry_run` block".to_owned());
         }
         match &self.stage.recipe {
-            Recipe::Template { dry_run_only, .. } if dry_run_only.is_empty() => Some("its template has no Docker source".to_owned()),
+            Recipe::Template { dry_run_only, .. } if dry_run_only.is_empty() => {
+                Some("no Docker builder of its template is named (`dry_run_only = [...]`)".to_owned())
+            }
             Recipe::Template { .. } | Recipe::Playbook { .. } => None,
         }
     }

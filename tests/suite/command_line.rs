@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Runs ovenbird in a folder.
@@ -179,4 +179,31 @@ fn what_a_path_is_in_a_key_for_is_told_and_a_path_outside_is_refused() {
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     let trees: Vec<&String> = json["trees"].as_object().unwrap().keys().collect();
     assert!(trees.iter().any(|t| t.contains("roles/common")) && !trees.iter().any(|t| t.contains("unused")), "{trees:?}");
+
+    // What the verification reads too is not told a second time.
+    write(&folder.path().join("ansible/verify.yml"), "- hosts: all\n  roles: [common]\n");
+    let file = folder.path().join("ovenbird.hcl");
+    let text = one_space(&std::fs::read_to_string(&file).unwrap());
+    let playbook = "playbook = \"ansible/base.yml\"";
+    write(&file, &text.replacen(playbook, &format!("{playbook}\n  verify = \"ansible/verify.yml\""), 1));
+    let listed = ovenbird(folder.path(), &["inputs", "base"]).ended(0).stdout;
+    let (image, alone) = listed.split_once("of the verification alone:").unwrap();
+    assert!(image.contains("ansible/roles/common") && !alone.contains("ansible/roles/common"), "{listed}");
+    assert!(alone.contains("ansible/verify.yml") && !image.contains("ansible/verify.yml"), "{listed}");
+    let why = ovenbird(folder.path(), &["inputs", "base", "--why", "ansible/roles/common/tasks/main.yml"]).ended(0);
+    assert_eq!(why.stdout.matches("in `base`").count(), 1, "{why:?}");
+}
+
+#[test]
+fn the_readme_names_every_variable_of_the_template_and_no_other() {
+    let read = |path: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let variables = read("packer/variables.pkr.hcl");
+    let declared: BTreeSet<&str> = variables.lines().filter_map(|line| line.strip_prefix("variable \"")?.split('"').next()).collect();
+    let readme = read("README.md");
+    let section = readme.split("| variable | filled with |").nth(1).unwrap();
+    let section = section.split("A play that matches no host").next().unwrap();
+    let first_cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let below = section.lines().filter(|line| line.starts_with("Two more")).map(|line| line.split(", keep").next().unwrap());
+    let named: BTreeSet<&str> = first_cells.chain(below).flat_map(|text| text.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(named, declared);
 }
