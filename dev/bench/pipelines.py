@@ -49,7 +49,7 @@ def write(folder: Path, name: str, stages: list[str], playbooks: dict[str, str])
     """`stages` are blocks, `playbooks` the bodies of ansible/NAME.yml."""
     shutil.copytree(ROOT / "packer", folder / "packer")
     shutil.copy(ROOT / "ansible.cfg", folder)
-    (folder / "ansible").mkdir()
+    (folder / "ansible").mkdir(exist_ok=True)
     for stem, text in playbooks.items():
         (folder / "ansible" / f"{stem}.yml").write_text(text)
     (folder / "ovenbird.hcl").write_text(HEAD % name + "".join(stages))
