@@ -42,6 +42,10 @@ pub(super) struct AnsibleConfig {
     pub(super) plugin_paths: BTreeMap<&'static str, Vec<PathBuf>>,
     /// Callback plugins that are enabled by name.
     pub(super) callbacks_enabled: Vec<String>,
+    /// `playbook_vars_root`: group_vars are looked for beside lists of tasks too.
+    pub(super) vars_everywhere: bool,
+    /// Where Ansible writes its log: no input wherever it lies.
+    pub(super) logs: Vec<PathBuf>,
     /// Files that hold vault passwords: never hashed.
     pub(super) password_files: Vec<PathBuf>,
 }
@@ -96,6 +100,8 @@ impl AnsibleConfig {
                 found.plugin_paths.insert(key, folders);
             }
         }
+        found.vars_everywhere = get("ANSIBLE_PLAYBOOK_VARS_ROOT", &["playbook_vars_root"]).is_some_and(|(value, _)| value != "top");
+        found.logs = paths(get("ANSIBLE_LOG_PATH", &["log_path"]));
         let enabled =
             get("ANSIBLE_CALLBACKS_ENABLED", &["callbacks_enabled", "callback_whitelist"]).map(|(list, _)| list).unwrap_or_default();
         found.callbacks_enabled = enabled.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();

@@ -26,6 +26,23 @@ impl<'n> Arguments<'n> {
         nodes.chain(words).collect()
     }
 
+    /// The mappings that arguments stand in.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'n Node> {
+        self.nodes.iter().copied()
+    }
+
+    /// Every value of a parameter, whatever it is.
+    pub(super) fn nodes(&self, name: &'n str) -> impl Iterator<Item = &'n Node> {
+        self.all().flat_map(move |node| node.get_all(name))
+    }
+
+    /// The one template that all of them are in (`copy: "{{ how }}"`, `args: "{{ how }}"`).
+    pub(super) fn template(&self) -> Option<&'n str> {
+        let whole =
+            |text: &&str| matches!(jinja::pieces(text).as_deref(), None | Some([jinja::Piece::Expression(_)])) && jinja::templated(text);
+        self.all().filter_map(Node::text).find(whole)
+    }
+
     /// The words without `key=`, as one text.
     pub(super) fn free(&self) -> String {
         self.words.iter().filter(|(key, _)| key.is_none()).map(|(_, v)| v.as_str()).collect::<Vec<_>>().join(" ")

@@ -128,7 +128,7 @@ fn follow(stage: &Stage, world: &World<'_>) -> Result<Found, Problems> {
     let mut reach = Reach::new(world);
     let file = names::join(&world.root, &pipeline.file.to_string_lossy());
     let line = pipeline.source.line_column(stage.span.start).0;
-    let scope = Scope { playbook_dir: world.root.clone(), role: None, file, why: Vec::new() };
+    let scope = Scope::new(&world.root, &file, Vec::new());
     settings(stage, &mut reach, &scope);
     for requirements in &stage.galaxy {
         let path = world.root.join(requirements);
@@ -221,6 +221,9 @@ fn never(world: &World<'_>) -> BTreeMap<PathBuf, &'static str> {
     }
     for swap in &pipeline.swaps {
         add(&root.join(&swap.directory).join(&swap.tfvars), "targets of swap");
+    }
+    for log in &world.config.logs {
+        add(log, "Ansible's log");
     }
     for password in &world.config.password_files {
         add(password, "vault password files");

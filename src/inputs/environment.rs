@@ -43,9 +43,6 @@ const PASSED: &[&str] = &[
 const PASSED_PREFIXES: &[&str] = &["AWS_", "DOCKER_"];
 const KEYED_PREFIXES: &[&str] = &["ANSIBLE_", "PKR_VAR_"];
 
-/// Ansible's settings that hold or lead to a password: a child needs them, a key must not hold them.
-const SECRET_WORDS: &[&str] = &["PASSWORD", "_PASS", "VAULT_IDENTITY", "TOKEN", "PRIVATE_KEY"];
-
 /// Ansible's settings of how it shows and logs, which no image can see.
 const DISPLAY: &[&str] = &[
     "ANSIBLE_FORCE_COLOR",
@@ -55,6 +52,20 @@ const DISPLAY: &[&str] = &[
     "ANSIBLE_DISPLAY_ARGS_TO_STDOUT",
     "ANSIBLE_VERBOSITY",
 ];
+
+/// Parts of names that say that a value is a secret, whoever reads it.
+const SECRETS: &[&str] =
+    &["PASSWORD", "PASSWD", "_PASS", "SECRET", "TOKEN", "PRIVATE_KEY", "API_KEY", "APIKEY", "ACCESS_KEY", "CREDENTIAL", "VAULT_IDENTITY"];
+
+/// Is the value of this variable one that no key, manifest or message may hold: by its name, or as a `secret` of the pipeline.
+pub fn is_secret(name: &str, pipeline: &Pipeline) -> bool {
+    says_secret(name) || pipeline.secrets.values().any(|secret| secret.env == name)
+}
+
+fn says_secret(name: &str) -> bool {
+    let upper = name.to_uppercase();
+    SECRETS.iter().any(|word| upper.contains(word))
+}
 
 /// What a child's environment is made of, and nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,8 +108,12 @@ pub fn child_environment(
             continue;
         }
         let prefixed = KEYED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-        let secret = name.starts_with("ANSIBLE_") && SECRET_WORDS.iter().any(|word| name.contains(word));
-        if read.contains(name) || prefixed && !secret && !DISPLAY.contains(&name.as_str()) {
+        let secret = says_secret(name) && (prefixed || environment.passed.contains_key(name));
+        if says_secret(name) && !secret {
+            // Read by a look-up, perhaps: a value that no key may hold must not reach an image by the back door.
+            continue;
+        }
+        if read.contains(name) && !secret || prefixed && !secret && !DISPLAY.contains(&name.as_str()) {
             environment.keyed.insert(name.clone(), value.clone());
             environment.passed.remove(name);
         } else if secret || DISPLAY.contains(&name.as_str()) {

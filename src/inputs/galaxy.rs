@@ -16,7 +16,7 @@ impl Reach<'_> {
     pub(super) fn requirements(&mut self, file: &Path, scope: &Scope) {
         let why = self.because(scope, "galaxy requirements", 1);
         self.take(file, why.clone());
-        if !self.first_time("requirements", file, &scope.playbook_dir) {
+        if !self.first_time("requirements", file, scope) {
             return;
         }
         let scope = scope.in_file(file, why);

@@ -26,7 +26,12 @@ pub(super) fn pieces(text: &str) -> Option<Vec<Piece>> {
             pieces.push(Piece::Literal(before.to_owned()));
         }
         let end = end_of(after, "}}")?;
-        pieces.push(Piece::Expression(after[..end].trim_matches('-').trim().to_owned()));
+        let inner = &after[..end];
+        // `{{-` and `-}}` eat the blanks beside them: seldom enough to be left alone.
+        if inner.starts_with(['-', '+']) || inner.ends_with(['-', '+']) {
+            return None;
+        }
+        pieces.push(Piece::Expression(inner.trim().to_owned()));
         rest = &after[end + 2..];
     }
     if !rest.is_empty() {
@@ -107,6 +112,37 @@ pub(super) fn calls(text: &str) -> Vec<Call> {
         }
     }
     calls
+}
+
+/// Names of filters and tests that carry their collection (`x | acme.tools.f`, `x is acme.tools.t`), with the 0-based line.
+pub(super) fn qualified(text: &str) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    for start in ["|", " is ", " is not "] {
+        for (at, _) in text.match_indices(start) {
+            let after = text[at + start.len()..].trim_start();
+            let end = after.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).unwrap_or(after.len());
+            if after[..end].matches('.').count() >= 2 {
+                found.push((after[..end].to_owned(), text[..at].matches('\n').count()));
+            }
+        }
+    }
+    found
+}
+
+/// The line of a look-up function that is handed on instead of called (`{% set f = lookup %}`).
+pub(super) fn renamed(text: &str) -> Option<usize> {
+    for name in ["lookup", "query", "q"] {
+        for (at, _) in text.match_indices(name) {
+            let before = text[..at].trim_end().chars().next_back();
+            let after = text[at + name.len()..].trim_start().chars().next();
+            let handed_on = matches!(before, Some('=' | '(' | '[' | ',' | ':')) && matches!(after, Some('%' | '}' | ')' | ']' | ',' | '|'));
+            let latest = |one: &str, other: &str| text[..at].rfind(one).max(text[..at].rfind(other));
+            if handed_on && latest("{{", "{%") > latest("}}", "%}") {
+                return Some(text[..at].matches('\n').count());
+            }
+        }
+    }
+    None
 }
 
 /// A plugin or module without the prefix that means the same as none.

@@ -27,9 +27,19 @@ impl Known {
     pub(super) fn of(node: &Node) -> Self {
         match &node.kind {
             Kind::Scalar { .. } if node.tag.as_deref() == Some("!vault") => Self::Open("is encrypted".to_owned()),
+            Kind::Scalar { text, plain: true } if node.tag.is_none() => {
+                printed(text).map_or_else(|| Self::Open(format!("is `{}`, no text", one_line(text))), Self::Text)
+            }
             Kind::Scalar { text, .. } => Self::Text(text.clone()),
             Kind::Sequence(items) => Self::List(items.iter().map(|item| Self::of(item)).collect()),
-            Kind::Mapping(_) => {
+            Kind::Mapping(pairs) => {
+                let mut own: Vec<&str> = pairs.iter().filter_map(|(key, _)| key.text()).filter(|key| *key != "<<").collect();
+                let count = own.len();
+                own.sort_unstable();
+                own.dedup();
+                if own.len() != count || own.iter().any(|key| super::jinja::templated(key)) {
+                    return Self::Open("has a key twice, or one that is a template".to_owned());
+                }
                 let mut map = BTreeMap::new();
                 for (key, value) in node.entries() {
                     if let Some(key) = key.text() {
@@ -56,11 +66,67 @@ impl Known {
     }
 }
 
+/// A plain scalar as Ansible writes it into a name: YAML 1.1 makes numbers and truth values of some (`1.10` becomes `1.1`, `yes`
+/// becomes `True`). `None`: its text form is not worth knowing.
+fn printed(text: &str) -> Option<String> {
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return None,
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Some("True".to_owned()),
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Some("False".to_owned()),
+        _ => {}
+    }
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    if !rest.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return Some(text.to_owned());
+    }
+    if digits(rest) {
+        // A leading zero is octal, and two of them are somebody's version.
+        return (rest == "0" || !rest.starts_with('0')).then(|| format!("{}{rest}", if rest == "0" { "" } else { sign }));
+    }
+    if let Some((whole, part)) = rest.split_once('.')
+        && (digits(whole) || whole.is_empty())
+        && (digits(part) || part.is_empty())
+        && !(whole.is_empty() && part.is_empty())
+    {
+        let (whole, part) = (whole.trim_start_matches('0'), part.trim_end_matches('0'));
+        let short = |t: &str| if t.is_empty() { "0".to_owned() } else { t.to_owned() };
+        // Beyond this Python writes what the machine's numbers make of it.
+        return (whole.len() + part.len() <= 15 && !(whole.is_empty() && part.starts_with("0000")))
+            .then(|| format!("{sign}{}.{}", short(whole), short(part)));
+    }
+    // Hexadecimal, binary, with `_`, exponents, base 60, infinity: numbers all of them. A date or a version of three parts is not.
+    let odd = rest.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'_' | b'x' | b'.' | b'+' | b'-' | b':'))
+        && (rest.contains(['_', ':', 'x']) || rest.contains(['e', 'E']) && rest.contains('.'))
+        || matches!(rest.to_lowercase().as_str(), ".inf" | ".nan");
+    (!odd).then(|| text.to_owned())
+}
+
 /// A text for a message.
 pub(super) fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(60) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scalar_is_written_as_ansible_writes_it() {
+        let all = [("1.10", "1.1"), ("7.4", "7.4"), ("8", "8"), ("1.", "1.0"), (".5", "0.5"), ("yes", "True"), ("Debian", "Debian")];
+        for (yaml, text) in all.into_iter().chain([("1.2.3", "1.2.3"), ("2026-11-22", "2026-11-22"), ("-3", "-3"), ("12-slim", "12-slim")])
+        {
+            assert_eq!(printed(yaml).as_deref(), Some(text), "{yaml}");
+        }
+        for yaml in ["0644", "0x1f", "1_000", "12:30", "1.5e+3", "~", ".inf"] {
+            assert_eq!(printed(yaml), None, "{yaml}");
+        }
     }
 }

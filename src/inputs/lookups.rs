@@ -4,12 +4,12 @@
 //! Invariant: a look-up that is not known to read nothing of this machine, or only what it is told, takes the whole root.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::jinja;
 use super::known::Known;
 use super::named::Purpose;
 use super::reach::{Reach, Scope};
-use super::variables::Locals;
+use super::{environment, jinja};
 use crate::plan::inputs::Why;
 use crate::syntax::yaml::Node;
 
@@ -50,39 +50,56 @@ fn as_text(argument: &str) -> String {
 
 impl Reach<'_> {
     /// Look-ups in every scalar of a node.
-    pub(super) fn lookups_in(&mut self, node: &Node, scope: &Scope, locals: &Locals) {
+    pub(super) fn lookups_in(&mut self, node: &Node, scope: &Scope) {
         let mut found = Vec::new();
         node.scalars(&mut |at, text| {
-            if text.contains("lookup") || text.contains("query") || text.contains("q(") {
-                found.extend(jinja::calls(text).into_iter().map(|call| (call, at.line)));
+            if jinja::templated(text) || text.contains(['(', '|']) || text.contains(" is ") {
+                found.push((text, at.line));
             }
         });
-        for (call, line) in found {
-            let arguments: Vec<String> = call.arguments.clone();
-            self.lookup(call.plugin.as_deref(), &arguments, scope, line + call.line, locals);
+        for (text, line) in found {
+            self.jinja(text, scope, line);
+        }
+    }
+
+    /// Look-ups, includes and plugins of collections in one text; it begins at `line`.
+    fn jinja(&mut self, text: &str, scope: &Scope, line: usize) {
+        for (name, at) in jinja::included(text) {
+            let name = name.unwrap_or_else(|expression| format!("{{{{ {expression} }}}}"));
+            self.name(Purpose::Included, &name, scope, line + at);
+        }
+        for call in jinja::calls(text) {
+            self.lookup(call.plugin.as_deref(), &call.arguments, scope, line + call.line);
+        }
+        for (name, at) in jinja::qualified(text) {
+            self.fqcn(&name, scope, line + at);
+        }
+        if let Some(at) = jinja::renamed(text) {
+            self.widen(None, "a look-up under another name", scope, line + at);
         }
     }
 
     /// Look-ups and includes of a text file that Jinja renders. True the first time.
     pub(super) fn template_text(&mut self, file: &Path, scope: &Scope, why: Vec<Why>) -> bool {
-        if !self.first_time("template", file, &scope.playbook_dir) {
+        let scope = scope.in_file(file, why);
+        if !self.first_time("template", file, &scope) {
             return false;
         }
         let text = self.world.text(file);
-        let scope = scope.in_file(file, why);
-        let locals = Locals::new();
-        for (name, line) in jinja::included(&text) {
-            let name = name.unwrap_or_else(|expression| format!("{{{{ {expression} }}}}"));
-            self.name(Purpose::Included, &name, &scope, line + 1, &locals);
+        if super::world::is_large(file) {
+            self.widen(None, "a template that is too large to be read", &scope, 1);
         }
-        for call in jinja::calls(&text) {
-            self.lookup(call.plugin.as_deref(), &call.arguments, &scope, call.line + 1, &locals);
+        // `#jinja2: variable_start_string:'[%'` as the first line.
+        let header = text.lines().next().filter(|line| line.starts_with("#jinja2:"));
+        if header.is_some_and(|line| line.contains("_string") || line.contains("_prefix")) {
+            self.widen(None, "a template with delimiters of its own", &scope, 1);
         }
+        self.jinja(&text, &scope, 1);
         true
     }
 
     /// One look-up with its arguments as Jinja expressions.
-    pub(super) fn lookup(&mut self, plugin: Option<&str>, arguments: &[String], scope: &Scope, line: usize, locals: &Locals) {
+    pub(super) fn lookup(&mut self, plugin: Option<&str>, arguments: &[String], scope: &Scope, line: usize) {
         let keyword = |name: &str| {
             arguments.iter().find_map(|a| a.split_once('=').filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim().to_owned()))
         };
@@ -93,14 +110,16 @@ impl Reach<'_> {
         let Some(plugin) = plugin else {
             return self.widen(None, "a look-up whose plugin is not a literal", scope, line);
         };
+        self.fqcn(plugin, scope, line);
         match plugin {
             "env" => {
                 for argument in plain {
-                    if let Some(name) = jinja::quoted(argument) {
-                        self.environment.insert(name.to_owned());
-                    } else {
-                        let place = self.place(&scope.file, line);
-                        self.notes.insert(format!("{place} reads a variable of the environment whose name is not a literal"));
+                    match self.variables.names(&as_text(argument), scope) {
+                        Ok(names) => names.iter().for_each(|name| self.reads_environment(name, scope, line)),
+                        Err(_) => {
+                            let place = self.place(&scope.file, line);
+                            self.notes.insert(format!("{place} reads a variable of the environment whose name is not a literal"));
+                        }
                     }
                 }
             }
@@ -110,36 +129,36 @@ impl Reach<'_> {
                     let text = as_text(argument);
                     let text = if plugin == "password" { text.split(' ').next().unwrap_or(&text) } else { &text };
                     if text != "/dev/null" {
-                        self.name(Purpose::Source("files"), text, scope, line, locals);
+                        self.name(Purpose::Source("files"), text, scope, line);
                     }
                 }
             }
             "template" => {
                 for argument in plain {
-                    self.name(Purpose::Template, &as_text(argument), scope, line, locals);
+                    self.name(Purpose::Template, &as_text(argument), scope, line);
                 }
             }
             "fileglob" | "community.general.filetree" | "filetree" => {
                 for argument in plain {
                     let text = as_text(argument);
                     let text = if plugin == "fileglob" { text } else { format!("{text}/*") };
-                    self.name(Purpose::Glob, &text, scope, line, locals);
+                    self.name(Purpose::Glob, &text, scope, line);
                 }
             }
             "csvfile" | "ini" => {
                 if let Some(file) = keyword("file") {
-                    self.name(Purpose::Source("files"), &as_text(&file), scope, line, locals);
+                    self.name(Purpose::Source("files"), &as_text(&file), scope, line);
                 } else {
                     let old_style = plain.iter().filter_map(|a| jinja::quoted(a)).flat_map(jinja::words);
                     let file = old_style.filter(|(key, _)| key.as_deref() == Some("file")).map(|(_, value)| value).next();
                     let default = if plugin == "csvfile" { "ansible.csv" } else { "ansible.ini" };
-                    self.name(Purpose::Source("files"), file.as_deref().unwrap_or(default), scope, line, locals);
+                    self.name(Purpose::Source("files"), file.as_deref().unwrap_or(default), scope, line);
                 }
             }
             "first_found" => {
                 for argument in plain {
                     let value = Known::Text(format!("{{{{ {argument} }}}}"));
-                    self.first_found(value, scope, line, locals);
+                    self.first_found(value, scope, line);
                 }
             }
             "pipe" | "lines" => self.widen(None, format!("look-up `{plugin}` runs a command on this machine"), scope, line),
@@ -153,11 +172,25 @@ impl Reach<'_> {
     }
 
     /// The alternatives of `first_found`: each is followed, wherever `include_vars`, `template` or `include_tasks` would look.
-    pub(super) fn first_found(&mut self, value: Known, scope: &Scope, line: usize, locals: &Locals) {
-        let mut locals = locals.clone();
-        locals.insert("ovenbird_alternative".to_owned(), vec![Known::Alternatives(Box::new(value))]);
-        for purpose in [Purpose::Vars, Purpose::Tasks, Purpose::Template, Purpose::Source("files")] {
-            self.name(purpose, "{{ ovenbird_alternative }}", scope, line, &locals);
+    pub(super) fn first_found(&mut self, value: Known, scope: &Scope, line: usize) {
+        let mut scope = scope.clone();
+        let alternatives = vec![Known::Alternatives(Box::new(value))];
+        Arc::make_mut(&mut scope.locals).insert("ovenbird_alternative".to_owned(), alternatives);
+        // `None`: as a look-up in an expression it has no folder of its own, and ansible-core looks in a folder of that name.
+        for purpose in [Purpose::Vars, Purpose::Tasks, Purpose::Template, Purpose::Source("files"), Purpose::Source("None")] {
+            self.name(purpose, "{{ ovenbird_alternative }}", &scope, line);
+        }
+    }
+
+    /// A variable of the environment counts by its value, unless that is a secret: then it is no input, and says so.
+    pub(super) fn reads_environment(&mut self, name: &str, scope: &Scope, line: usize) {
+        if environment::is_secret(name, self.world.pipeline) {
+            let place = self.place(&scope.file, line);
+            self.notes.insert(format!(
+                "{place} reads `{name}` of the environment, a secret: its value is in no key; declare it as `secret` and give it in `vars`"
+            ));
+        } else {
+            self.environment.insert(name.to_owned());
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What can change a stage: the files that its playbook and template can read, and the environment that its children get.
 //!
 //! ```text
-//! playbook, role, task, lookups   follow a playbook          named, variables   a name → files, templated ones too
-//! template, template_hcl, _json   follow Packer's            reach              what was found, why, and where it had to widen
-//! walk, hash                      the one tree walker        environment        the one allow-list
+//! playbook, role, task, module, lookups   follow a playbook      named, search, variables   a name → files, templated ones too
+//! inventory, template, template_hcl, _json   and its like        reach      what was found, why, and where it had to widen
+//! walk, hash                              the one tree walker    environment                the one allow-list
 //! ```
 //!
 //! Reads the disk and nothing else: the environment comes in as data. Invariant: an input is left out only by the fixed list of the
@@ -17,17 +17,23 @@ pub mod requirements;
 mod ansible_cfg;
 mod arguments;
 mod collect;
+mod command_line;
 pub mod declared;
 mod galaxy;
 mod hash;
+mod inventory;
+mod items;
 mod jinja;
 mod known;
+mod local_plugins;
 mod lookups;
+mod module;
 mod named;
 mod names;
 mod playbook;
 mod reach;
 mod role;
+mod search;
 mod task;
 mod template;
 mod template_hcl;

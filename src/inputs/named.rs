@@ -1,14 +1,14 @@
 //! A name in a playbook → the files it may mean: search folders as Ansible has them, templated names by their values, widening.
 //!
 //! Invariant: a name ends as files that are taken (with the absent ones before them) or as a widening that says why; none is
-//! dropped.
+//! dropped. Where it is not known which task uses a name, every folder that one could search counts.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::known::one_line;
-use super::reach::{Reach, Scope};
-use super::variables::{Locals, Pending, WILD};
+use super::reach::{Place, Reach, Scope};
+use super::variables::{Pending, WILD};
 use super::walk::Part;
 use super::{jinja, names};
 
@@ -17,6 +17,8 @@ use super::{jinja, names};
 pub(super) enum Purpose {
     /// A file that is sent or read, searched in `files`, `templates` … first.
     Source(&'static str),
+    /// The same, and all of its mode bits reach the image.
+    Preserved(&'static str),
     /// A template: its own includes and look-ups are read.
     Template,
     /// What a template includes: every candidate counts.
@@ -33,41 +35,64 @@ pub(super) enum Purpose {
     Playbook,
     /// `x/*.conf`: the folder counts.
     Glob,
+    /// No file: the mode of what is sent (its source is here), which may be `preserve`.
+    Mode(String),
+    /// No file: the machine that tasks run on, or how it is reached. This machine may read anything.
+    Machine,
+}
+
+/// A name whose folders are not all known before everything is read.
+#[derive(Debug, Clone)]
+pub(super) struct Elsewhere {
+    purpose: Purpose,
+    text: String,
+    scope: Scope,
+    line: usize,
+    /// Folders that were searched.
+    done: BTreeSet<PathBuf>,
 }
 
 impl Purpose {
     /// As people read it behind a file's name.
-    fn what(&self, text: &str) -> String {
+    pub(super) fn what(&self, text: &str) -> String {
         match self {
-            Self::Source(_) | Self::Glob => format!("file {text}"),
+            Self::Source(_) | Self::Preserved(_) | Self::Glob => format!("file {text}"),
             Self::Template | Self::Included => format!("template {text}"),
             Self::Tasks => format!("tasks {text}"),
             Self::Vars | Self::VarsFolder => format!("variables {text}"),
             Self::Role => format!("role {text}"),
             Self::Playbook => format!("playbook {text}"),
+            Self::Mode(source) => format!("mode {text} of {source}"),
+            Self::Machine => format!("machine {text}"),
+        }
+    }
+
+    /// The folder in a role that is searched first.
+    pub(super) fn folder(&self) -> &'static str {
+        match self {
+            Self::Source(folder) | Self::Preserved(folder) => folder,
+            Self::Glob => "files",
+            Self::Template | Self::Included => "templates",
+            Self::Tasks => "tasks",
+            Self::Vars | Self::VarsFolder => "vars",
+            Self::Role | Self::Playbook | Self::Mode(_) | Self::Machine => "",
         }
     }
 }
 
-/// Folders in which Ansible looks for a relative name: the role, the file's own folder, the playbook's; each with `dir` first.
-fn search(scope: &Scope, dir: &str) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
-    for base in scope.role.as_deref().into_iter().chain([scope.folder(), &scope.playbook_dir]) {
-        if !dir.is_empty() {
-            folders.push(base.join(dir));
-        }
-        folders.push(base.to_owned());
-    }
-    folders
+/// Does the name mean this machine, as a host, as a pattern of hosts or as a way of reaching one.
+pub(super) fn is_here(text: &str) -> bool {
+    let here = ["localhost", "127.0.0.1", "::1", "local", "ansible.builtin.local", "ansible.legacy.local"];
+    here.contains(&text.trim()) || text.split([',', ':', '&', '!']).any(|part| here[..2].contains(&part.trim()))
 }
 
 impl Reach<'_> {
     /// Follows a name, at once or, where it is a template, when the variables are known.
-    pub(super) fn name(&mut self, purpose: Purpose, text: &str, scope: &Scope, line: usize, locals: &Locals) {
+    pub(super) fn name(&mut self, purpose: Purpose, text: &str, scope: &Scope, line: usize) {
         let text = text.trim();
         if text.is_empty() || text == "omit" {
         } else if jinja::templated(text) {
-            self.pending.push(Pending { purpose, text: text.to_owned(), scope: scope.clone(), line, locals: locals.clone() });
+            self.pending.push(Pending { purpose, text: text.to_owned(), scope: scope.clone(), line });
         } else {
             self.literal(&purpose, text, scope, line);
         }
@@ -75,29 +100,73 @@ impl Reach<'_> {
 
     /// Resolves what was put off, again and again until nothing new is found, and widens what is left.
     pub(super) fn settle(&mut self) {
-        let mut done: BTreeSet<(Purpose, String, PathBuf, PathBuf)> = BTreeSet::new();
+        let mut done: BTreeSet<(Purpose, String, Place)> = BTreeSet::new();
         loop {
-            let before = (self.variables.count(), self.variables.blind.is_some(), self.pending.len(), done.len());
+            let before = self.state(done.len());
             for pending in self.pending.clone() {
-                for name in self.variables.names(&pending.text, &pending.scope, &pending.locals).unwrap_or_default() {
-                    let key = (pending.purpose.clone(), name.clone(), pending.scope.file.clone(), pending.scope.playbook_dir.clone());
-                    if done.insert(key) && !name.is_empty() {
+                for name in self.variables.names(&pending.text, &pending.scope).unwrap_or_default() {
+                    if done.insert((pending.purpose.clone(), name.clone(), pending.scope.place())) && !name.is_empty() {
                         self.literal(&pending.purpose, &name, &pending.scope, pending.line);
                     }
                 }
             }
-            if before != (self.variables.count(), self.variables.blind.is_some(), self.pending.len(), done.len()) {
+            self.look_elsewhere();
+            if before != self.state(done.len()) {
                 continue;
             }
             let all = std::mem::take(&mut self.pending);
             let mut widened = false;
             for pending in all {
-                if let Err((why, prefix)) = self.variables.names(&pending.text, &pending.scope, &pending.locals) {
+                if let Err((why, prefix)) = self.variables.names(&pending.text, &pending.scope) {
                     widened |= self.widen_name(&pending, &why, &prefix);
                 }
             }
-            if !widened && self.pending.is_empty() {
-                return;
+            if !widened && self.pending.is_empty() && before == self.state(done.len()) {
+                break;
+            }
+        }
+        self.connected_here();
+    }
+
+    /// Grows while anything new is found.
+    fn state(&self, done: usize) -> [usize; 7] {
+        let blind = usize::from(self.variables.blind.is_some());
+        let places = self.elsewhere.iter().map(|name| name.done.len() + 1).sum();
+        [self.variables.count(), blind, self.pending.len(), done, places, self.roles.len(), self.task_folders.len()]
+    }
+
+    /// `ansible_connection: local`, wherever it is set: tasks of some host run on this machine.
+    fn connected_here(&mut self) {
+        let scope = Scope::new(&self.world.root.clone(), &self.world.pipeline.file.clone(), Vec::new());
+        let because = match self.variables.names("{{ ansible_connection }}", &scope) {
+            _ if !self.variables.is_assigned("ansible_connection") => return,
+            Ok(values) if !values.iter().any(|value| is_here(value)) => return,
+            Ok(_) => "`ansible_connection` may be `local`: tasks may run on this machine".to_owned(),
+            Err((why, _)) => format!("tasks may run on this machine: {why}"),
+        };
+        self.widen(None, because, &scope, 1);
+    }
+
+    /// Names that only a variable or a template holds may be used by any task, and a role's search path has the roles that depend on
+    /// it: what lies there counts too.
+    fn look_elsewhere(&mut self) {
+        let folders: Vec<PathBuf> = self.task_folders.iter().chain(&self.roles).cloned().collect();
+        for at in 0..self.elsewhere.len() {
+            let name = self.elsewhere[at].clone();
+            for folder in folders.iter().filter(|folder| !name.done.contains(*folder)) {
+                self.elsewhere[at].done.insert(folder.clone());
+                for path in [names::join(&folder.join(name.purpose.folder()), &name.text), names::join(folder, &name.text)] {
+                    let there = super::world::exists(&path);
+                    // What may appear inside of a role counts already with the role.
+                    if there || !(path.starts_with(folder) && self.roles.contains(folder)) {
+                        let why = self.because(&name.scope, name.purpose.what(&name.text), name.line);
+                        self.take(&path, why);
+                    }
+                    if there {
+                        self.sent(&name.purpose, &path, &name.scope);
+                        self.read_as(&name.purpose, &path, &name.scope, name.line);
+                    }
+                }
             }
         }
     }
@@ -105,8 +174,14 @@ impl Reach<'_> {
     /// Takes the folder of the literal prefix, or the root. True when something was read that may hold new names.
     fn widen_name(&mut self, pending: &Pending, why: &str, prefix: &str) -> bool {
         let scope = &pending.scope;
+        if let Purpose::Mode(source) = &pending.purpose {
+            if "preserve".starts_with(prefix) {
+                self.name(Purpose::Preserved("files"), source, scope, pending.line);
+            }
+            return true;
+        }
         let because = format!("{}: {why}", pending.purpose.what(&one_line(&pending.text)));
-        let folder = prefix.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+        let folder = prefix.rsplit_once('/').map(|(folder, _)| folder.to_owned()).filter(|_| pending.purpose != Purpose::Machine);
         let Some(folder) = folder else {
             self.widen(None, because, scope, pending.line);
             return false;
@@ -114,12 +189,13 @@ impl Reach<'_> {
         let mut found = false;
         let mut read = false;
         let bases =
-            if folder.starts_with('/') || folder.is_empty() { vec![PathBuf::from("/")] } else { self.folders(&pending.purpose, scope) };
+            if folder.starts_with('/') || folder.is_empty() { vec![PathBuf::from("/")] } else { self.folders(&pending.purpose, scope).0 };
         for base in bases {
             let path = names::join(&base, &folder);
             if path.is_dir() {
                 found = true;
                 self.widen(Some(&path), because.clone(), scope, pending.line);
+                self.sent(&pending.purpose, &path, scope);
                 if matches!(pending.purpose, Purpose::Tasks | Purpose::Vars | Purpose::VarsFolder | Purpose::Template | Purpose::Role) {
                     for file in &*self.world.files_below(&path) {
                         read |= self.read_as(&pending.purpose, file, scope, pending.line);
@@ -136,61 +212,85 @@ impl Reach<'_> {
         read
     }
 
-    fn folders(&self, purpose: &Purpose, scope: &Scope) -> Vec<PathBuf> {
-        match purpose {
-            Purpose::Source(dir) => search(scope, dir),
-            Purpose::Glob => search(scope, "files"),
-            Purpose::Template | Purpose::Included => search(scope, "templates"),
-            Purpose::Tasks => {
-                let mut folders = vec![scope.folder().to_owned()];
-                folders.extend(search(scope, "tasks"));
-                // The last resort is the folder that Ansible runs in.
-                folders.extend([self.world.root.join("tasks"), self.world.root.clone()]);
-                folders
-            }
-            Purpose::Vars | Purpose::VarsFolder => search(scope, "vars"),
-            Purpose::Role => self.role_folders(scope),
-            Purpose::Playbook => vec![scope.folder().to_owned()],
-        }
-    }
-
     fn literal(&mut self, purpose: &Purpose, text: &str, scope: &Scope, line: usize) {
+        match purpose {
+            Purpose::Machine if is_here(text) => return self.widen(None, format!("tasks run on this machine (`{text}`)"), scope, line),
+            Purpose::Mode(source) if text == "preserve" => return self.name(Purpose::Preserved("files"), source, scope, line),
+            Purpose::Machine | Purpose::Mode(_) => return,
+            _ => {}
+        }
+        // Ansible puts in variables of the environment and other people's homes; `~/` is the one that is known here.
+        if text.contains('$') || text.starts_with('~') && !text.starts_with("~/") {
+            self.widen(None, format!("{}: its path is made of the environment", purpose.what(text)), scope, line);
+        }
         if text.contains(WILD) {
             return self.wild(purpose, text, scope, line);
         }
         let why = self.because(scope, purpose.what(text), line);
-        let folders = self.folders(purpose, scope);
         match purpose {
             Purpose::Role => self.role(text, scope, line),
-            Purpose::Included => {
-                for folder in folders {
-                    if let Some(found) = self.first(&[folder], text, &why) {
-                        self.read_as(&Purpose::Included, &found, scope, line);
-                    }
-                }
-            }
-            Purpose::Glob => {
-                let folder = text.split(['*', '?', '[']).next().and_then(|t| t.rsplit_once('/')).map_or("", |(folder, _)| folder);
-                let folder = if text.starts_with('/') && folder.is_empty() { "/" } else { folder };
-                let mut scope_folders = folders;
-                if folder.is_empty() {
-                    // `*.conf` in the playbook's folder itself: what stands there directly.
-                    let (start, end) =
-                        text.split_once('*').map_or((text, ""), |(start, rest)| (start, rest.rsplit('*').next().unwrap_or("")));
-                    for path in scope_folders.drain(..).filter(|p| p.is_dir()) {
-                        let label = self.world.label(&path, "");
-                        self.take_as(&path, Part::Like(start.to_owned(), end.to_owned()), label, why.clone());
-                    }
-                }
-                for path in scope_folders {
-                    self.first(&[path], folder, &why);
-                }
-            }
+            Purpose::Glob => self.globbed(text, scope, line),
             _ => {
-                if let Some(found) = self.first(&folders, text, &why) {
-                    self.read_as(purpose, &found, scope, line);
+                let (folders, every) = self.folders(purpose, scope);
+                let mut found = Vec::new();
+                if every {
+                    let folders: BTreeSet<PathBuf> = folders.into_iter().collect();
+                    found.extend(folders.into_iter().filter_map(|folder| self.first(&[folder], text, &why)));
+                } else {
+                    found.extend(self.first(&folders, text, &why));
+                }
+                let own = scope.role.as_ref().is_some_and(|role| found.iter().any(|path| path.starts_with(role)));
+                let others = if scope.role.is_some() { !own || text.contains("..") } else { scope.tasks.is_none() };
+                if others && !matches!(purpose, Purpose::Tasks | Purpose::Playbook) {
+                    self.search_elsewhere(purpose, text, scope, line);
+                }
+                for path in found {
+                    self.sent(purpose, &path, scope);
+                    self.read_as(purpose, &path, scope, line);
                 }
             }
+        }
+    }
+
+    /// Mode bits that reach the image count: of what is sent, and of the role that it is a part of.
+    fn sent(&mut self, purpose: &Purpose, path: &Path, scope: &Scope) {
+        if matches!(purpose, Purpose::Preserved(_)) {
+            self.exact(path);
+            if let Some(role) = scope.role.as_ref().filter(|role| path.starts_with(role)) {
+                self.exact(role);
+            }
+        }
+    }
+
+    fn search_elsewhere(&mut self, purpose: &Purpose, text: &str, scope: &Scope, line: usize) {
+        if !text.starts_with(['/', '~']) {
+            let done = scope.role.iter().cloned().collect();
+            self.elsewhere.push(Elsewhere { purpose: purpose.clone(), text: text.to_owned(), scope: scope.clone(), line, done });
+        }
+    }
+
+    fn globbed(&mut self, text: &str, scope: &Scope, line: usize) {
+        let why = self.because(scope, Purpose::Glob.what(text), line);
+        let folder = text.split(['*', '?', '[']).next().and_then(|t| t.rsplit_once('/')).map_or("", |(folder, _)| folder);
+        let folder = if text.starts_with('/') && folder.is_empty() { "/" } else { folder };
+        let mut folders = self.folders(&Purpose::Glob, scope).0;
+        if folder.is_empty() {
+            // `*.conf` in the playbook's folder itself: what stands there directly.
+            let (start, end) = text.split_once('*').map_or((text, ""), |(start, rest)| (start, rest.rsplit('*').next().unwrap_or("")));
+            let (start, end) = (start.split(['?', '[']).next().unwrap_or(start), end.rsplit(['?', ']']).next().unwrap_or(end));
+            for path in folders.drain(..) {
+                let label = self.world.label(&path, "");
+                if path.is_dir() {
+                    self.take_as(&path, Part::Like(start.to_owned(), end.to_owned()), label, why.clone());
+                } else {
+                    self.take(&path, why.clone());
+                }
+            }
+        } else {
+            self.search_elsewhere(&Purpose::Source("files"), folder, scope, line);
+        }
+        for path in folders {
+            self.first(&[path], folder, &why);
         }
     }
 
@@ -199,13 +299,14 @@ impl Reach<'_> {
         let shown = text.replace(WILD, "*");
         let why = self.because(scope, purpose.what(&shown), line);
         let (folder, last) = text.rsplit_once('/').map_or(("", text), |(folder, last)| (folder, last));
-        for base in self.folders(purpose, scope) {
+        for base in self.folders(purpose, scope).0 {
             let literal: PathBuf = folder.split('/').take_while(|part| !part.contains(WILD)).collect();
             let literal = if folder.starts_with('/') { Path::new("/").join(literal) } else { literal };
             let path = names::join(&base, &literal.to_string_lossy());
             if folder.contains(WILD) || *purpose == Purpose::Role {
                 if path.is_dir() {
                     self.widen(Some(&path), format!("{}: `*` is a fact", purpose.what(&shown)), scope, line);
+                    self.sent(purpose, &path, scope);
                     for file in &*self.world.files_below(&path) {
                         self.read_as(purpose, file, scope, line);
                     }
@@ -222,6 +323,7 @@ impl Reach<'_> {
                 continue;
             }
             self.take_as(&path, Part::Like(start.to_owned(), end.to_owned()), label, why.clone());
+            self.sent(purpose, &path, scope);
             let mut files: Vec<PathBuf> = std::fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()).collect();
             files.sort();
             for file in files {

@@ -2,12 +2,11 @@
 //!
 //! Invariant: every folder that Ansible looks into beside a playbook counts, there or not.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::known::Known;
 use super::named::Purpose;
 use super::reach::{Reach, Scope};
-use super::variables::Locals;
 use super::world::Parsed;
 use super::{jinja, names};
 use crate::plan::inputs::Why;
@@ -47,10 +46,10 @@ impl Reach<'_> {
     pub(super) fn playbook(&mut self, file: &Path, why: Vec<Why>) -> bool {
         self.take(file, why.clone());
         let folder = file.parent().unwrap_or(&self.world.root).to_owned();
-        if !self.first_time("playbook", file, &folder) {
+        let scope = Scope { tasks: Some(folder.clone()), ..Scope::new(&folder, file, why) };
+        if !self.first_time("playbook", file, &scope) {
             return false;
         }
-        let scope = Scope { playbook_dir: folder.clone(), role: None, file: file.to_owned(), why };
         self.beside(&folder, &scope);
         match &*self.world.yaml(file) {
             Parsed::Absent => {}
@@ -66,7 +65,7 @@ impl Reach<'_> {
 
     /// What Ansible loads from a playbook's folder, and what its configuration points to.
     fn beside(&mut self, folder: &Path, scope: &Scope) {
-        if !self.first_time("beside", folder, folder) {
+        if !self.first_time("beside", folder, scope) {
             return;
         }
         for name in BESIDE {
@@ -78,6 +77,7 @@ impl Reach<'_> {
                 self.vars(&path, scope, &why);
             }
         }
+        self.plugins_in(folder, scope);
         let root = self.world.root.clone();
         let mut probes = vec![root.join("shell_plugins")];
         // Ansible asks of a playbook's folder and of the one above whether it is a role, and searches otherwise if it is.
@@ -94,6 +94,9 @@ impl Reach<'_> {
         for (setting, folders) in &config.plugin_paths {
             for path in folders.iter().filter(|p| p.starts_with(&self.world.root)) {
                 self.take(path, vec![Why { what: (*setting).to_owned(), via: told.clone() }]);
+                if !matches!(*setting, "library" | "module_utils") {
+                    self.plugin_files(path, scope);
+                }
             }
         }
         for path in config.collections_path.iter().filter(|p| p.starts_with(&self.world.root)) {
@@ -102,6 +105,10 @@ impl Reach<'_> {
     }
 
     fn play(&mut self, play: &Node, scope: &Scope) {
+        let mut scope = scope.clone();
+        self.collections_named(play, &mut scope);
+        self.defaults_of_modules(play, &scope);
+        let scope = &scope;
         for key in ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook", "include"] {
             for node in play.get_all(key) {
                 let Some(text) = node.text() else { continue };
@@ -122,7 +129,7 @@ impl Reach<'_> {
                         continue;
                     }
                 }
-                self.name(Purpose::Playbook, &file, scope, node.line, &Locals::new());
+                self.name(Purpose::Playbook, &file, scope, node.line);
             }
         }
         for vars in play.get_all("vars") {
@@ -135,18 +142,19 @@ impl Reach<'_> {
                 self.variables.assign(name, Known::Open("is asked for at run time".to_owned()));
             }
         }
-        let local = |key: &str, values: &[&str]| {
-            play.get_all(key).flat_map(Node::one_or_many).any(|n| n.text().is_some_and(|t| values.contains(&t)))
-        };
-        if local("connection", &["local", "ansible.builtin.local"]) || local("hosts", &["localhost", "127.0.0.1"]) {
-            self.widen(None, "a play that runs on this machine", scope, play.line);
+        for node in ["connection", "hosts"].iter().flat_map(|key| play.get_all(key)).flat_map(Node::one_or_many) {
+            match node.text() {
+                Some(text) if super::named::is_here(text) => self.widen(None, "a play that runs on this machine", scope, play.line),
+                Some(text) if jinja::templated(text) => self.name(Purpose::Machine, text, scope, node.line),
+                Some(_) | None => {}
+            }
         }
         for (key, value) in play.entries() {
             match key.text() {
                 Some("vars_files") => self.vars_files(value, scope),
                 Some("roles") => value.items().iter().for_each(|role| self.role_entry(role, scope, false)),
-                Some("pre_tasks" | "tasks" | "post_tasks" | "handlers") => self.tasks(value, scope, &Locals::new()),
-                _ => self.lookups_in(value, scope, &Locals::new()),
+                Some("pre_tasks" | "tasks" | "post_tasks" | "handlers") => self.tasks(value, scope, false),
+                _ => self.lookups_in(value, scope),
             }
         }
     }
@@ -155,60 +163,7 @@ impl Reach<'_> {
     fn vars_files(&mut self, list: &Node, scope: &Scope) {
         for node in list.one_or_many().into_iter().flat_map(Node::one_or_many) {
             if let Some(text) = node.text() {
-                self.name(Purpose::Vars, text, scope, node.line, &Locals::new());
-            }
-        }
-    }
-
-    /// Files that extra arguments of ansible-playbook name.
-    pub(super) fn arguments(&mut self, arguments: &[String], scope: &Scope) {
-        let root = self.world.root.clone();
-        let mut words = arguments.iter().peekable();
-        while let Some(word) = words.next() {
-            let (flag, value) = match word.split_once('=') {
-                Some((flag, value)) if flag.starts_with("--") => (flag, Some(value.to_owned())),
-                _ if word.starts_with("-e") && word.len() > 2 => ("-e", Some(word[2..].to_owned())),
-                _ => (word.as_str(), words.peek().map(|next| (*next).clone())),
-            };
-            let Some(value) = value else { continue };
-            match flag {
-                "-e" | "--extra-vars" => match value.strip_prefix('@') {
-                    Some(file) => {
-                        let path = names::join(&root, file);
-                        let why = self.because(scope, format!("extra variables {file}"), 1);
-                        self.take(&path, why.clone());
-                        self.vars(&path, scope, &why);
-                    }
-                    None if value.trim_start().starts_with(['{', '[']) => match crate::syntax::yaml::parse(value.as_bytes()) {
-                        Ok(documents) => documents.iter().for_each(|d| self.variables.assign_all(d)),
-                        Err(_) => self.variables.blind = Some("extra variables that cannot be read".to_owned()),
-                    },
-                    None => {
-                        for (key, text) in jinja::words(&value) {
-                            if let Some(key) = key {
-                                self.variables.assign(&key, Known::Text(text));
-                            }
-                        }
-                    }
-                },
-                "-i" | "--inventory" | "--inventory-file" if !value.ends_with(',') => {
-                    let path = names::join(&root, &value);
-                    let why = self.because(scope, format!("inventory {value}"), 1);
-                    self.take(&path, why.clone());
-                    let folder = if path.is_dir() { path } else { path.parent().map(PathBuf::from).unwrap_or_default() };
-                    for name in ["group_vars", "host_vars"] {
-                        let vars = folder.join(name);
-                        self.take(&vars, why.clone());
-                        self.vars(&vars, scope, &why);
-                    }
-                }
-                "-M" | "--module-path" => {
-                    for part in value.split(':') {
-                        let why = self.because(scope, "module path", 1);
-                        self.take(&names::join(&root, part), why);
-                    }
-                }
-                _ => {}
+                self.name(Purpose::Vars, text, scope, node.line);
             }
         }
     }

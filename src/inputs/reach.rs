@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::names;
+use super::variables::Locals;
 use super::walk::Part;
 use super::world::World;
 use crate::model::problem::Problem;
@@ -29,13 +31,39 @@ pub(super) struct Scope {
     pub(super) playbook_dir: PathBuf,
     /// Folder of the role, inside one.
     pub(super) role: Option<PathBuf>,
+    /// Folder of the list of tasks that runs; `None`: a text that any task may use, such as a variable.
+    pub(super) tasks: Option<PathBuf>,
+    /// Collections whose names may be written without their prefix.
+    pub(super) collections: Arc<BTreeSet<String>>,
+    /// Items of the loops around it: a file that is included in a loop sees them.
+    pub(super) locals: Arc<Locals>,
     /// File being read.
     pub(super) file: PathBuf,
     /// Why that file is read.
     pub(super) why: Vec<Why>,
 }
 
+/// Everything of a [`Scope`] that decides what a name in it means.
+pub(super) type Place = (PathBuf, PathBuf, Option<PathBuf>, Option<PathBuf>, Arc<Locals>);
+
 impl Scope {
+    /// A file outside of any role.
+    pub(super) fn new(playbook_dir: &Path, file: &Path, why: Vec<Why>) -> Self {
+        Self {
+            playbook_dir: playbook_dir.to_owned(),
+            role: None,
+            tasks: None,
+            collections: Arc::default(),
+            locals: Arc::default(),
+            file: file.to_owned(),
+            why,
+        }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        (self.file.clone(), self.playbook_dir.clone(), self.role.clone(), self.tasks.clone(), Arc::clone(&self.locals))
+    }
+
     /// Folder of the file being read.
     pub(super) fn folder(&self) -> &Path {
         self.file.parent().unwrap_or(Path::new("/"))
@@ -56,14 +84,20 @@ pub(super) struct Reach<'w> {
     /// Names of environment variables that something looks up.
     pub(super) environment: BTreeSet<String>,
     pub(super) problems: Vec<Problem>,
-    /// What was read already: (kind, file or folder, folder of the playbook).
-    seen: BTreeSet<(&'static str, PathBuf, PathBuf)>,
+    /// What was read already: kind, file or folder, and as what.
+    seen: BTreeSet<(&'static str, PathBuf, Place)>,
     /// Roles whose `meta` dependencies are being read, outermost first.
     pub(super) depending: Vec<PathBuf>,
     /// Roles that requirement files promise.
     pub(super) galaxy_roles: BTreeSet<String>,
     pub(super) variables: super::variables::Variables,
     pub(super) pending: Vec<super::variables::Pending>,
+    /// Roles that were read.
+    pub(super) roles: BTreeSet<PathBuf>,
+    /// Folders of lists of tasks outside of roles, other than the playbooks' own.
+    pub(super) task_folders: BTreeSet<PathBuf>,
+    /// Names that another role's folder or another list of tasks may answer.
+    pub(super) elsewhere: Vec<super::named::Elsewhere>,
 }
 
 impl<'w> Reach<'w> {
@@ -80,12 +114,16 @@ impl<'w> Reach<'w> {
             galaxy_roles: BTreeSet::new(),
             variables: super::variables::Variables::default(),
             pending: Vec::new(),
+            roles: BTreeSet::new(),
+            task_folders: BTreeSet::new(),
+            elsewhere: Vec::new(),
         }
     }
 
-    /// True the first time.
-    pub(super) fn first_time(&mut self, kind: &'static str, path: &Path, playbook_dir: &Path) -> bool {
-        self.seen.insert((kind, path.to_owned(), playbook_dir.to_owned()))
+    /// True the first time that `path` is read from such a place. Its own file is `path`, so who names it does not matter.
+    pub(super) fn first_time(&mut self, kind: &'static str, path: &Path, scope: &Scope) -> bool {
+        let (_, playbook_dir, role, tasks, locals) = scope.place();
+        self.seen.insert((kind, path.to_owned(), (PathBuf::new(), playbook_dir, role, tasks, locals)))
     }
 
     /// `file:line` as people and `why` name it.
@@ -116,7 +154,7 @@ impl<'w> Reach<'w> {
 
     /// All mode bits of this file or folder count.
     pub(super) fn exact(&mut self, path: &Path) {
-        if let Some(take) = self.takes.get_mut(&(path.to_owned(), Part::Whole)) {
+        for (_, take) in self.takes.range_mut((path.to_owned(), Part::Whole)..).take_while(|((other, _), _)| other == path) {
             take.exact = true;
         }
     }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use super::named::Purpose;
 use super::names;
 use super::reach::{Reach, Scope};
-use super::variables::Locals;
 use super::walk::Part;
 use super::world::Parsed;
 use crate::model::problem::{Problem, SourceText};
@@ -34,6 +33,13 @@ impl Reach<'_> {
             && self.collection_role(namespace, collection, role, scope, line)
         {
             return;
+        }
+        if parts.len() == 1 {
+            for named in scope.collections.iter() {
+                if let Some((namespace, collection)) = named.split_once('.') {
+                    self.collection_role(namespace, collection, name, scope, line);
+                }
+            }
         }
         let candidates: Vec<PathBuf> = self.role_folders(scope).iter().map(|folder| names::join(folder, name)).collect();
         let mut found = false;
@@ -81,7 +87,20 @@ impl Reach<'_> {
     pub(super) fn collection(&mut self, folder: &Path, namespace: &str, collection: &str, scope: &Scope, line: usize) {
         let why = self.because(scope, format!("collection {namespace}.{collection}"), line);
         let label = names::inside(&self.world.root, folder).unwrap_or_else(|| format!("collection:{namespace}.{collection}"));
-        self.take_as(folder, Part::Whole, label, why);
+        self.take_as(folder, Part::Whole, label, why.clone());
+        let scope = Scope::new(&scope.playbook_dir, &folder.join("galaxy.yml"), why);
+        if !self.first_time("collection", folder, &scope) {
+            return;
+        }
+        // What is installed has its dependencies in MANIFEST.json, what is being written in galaxy.yml.
+        for (file, below) in [("galaxy.yml", None), ("MANIFEST.json", Some("collection_info"))] {
+            let Parsed::Yaml(documents) = &*self.world.yaml(&folder.join(file)) else { continue };
+            for node in documents.iter().flat_map(|d| below.map_or_else(|| vec![&**d], |key| d.get_all(key).collect())) {
+                for name in node.get_all("dependencies").flat_map(Node::entries).filter_map(|(key, _)| key.text()) {
+                    self.fqcn(&format!("{name}.*"), &scope, node.line);
+                }
+            }
+        }
     }
 
     /// A role's folder: takes it and reads what it may pull in. True the first time.
@@ -90,15 +109,24 @@ impl Reach<'_> {
         let why = self.because(scope, format!("role {name}"), line);
         let label = names::inside(&self.world.root, dir).unwrap_or_else(|| format!("role:{name}"));
         self.take_as(dir, Part::Whole, label, why.clone());
-        if !self.first_time("role", dir, &scope.playbook_dir) {
-            return false;
-        }
-        let scope = Scope {
+        let mut scope = Scope {
             role: Some(dir.to_owned()),
+            tasks: None,
+            collections: Arc::default(),
             file: dir.join("tasks/main.yml"),
             why: why.clone(),
-            playbook_dir: scope.playbook_dir.clone(),
+            ..scope.clone()
         };
+        if !self.first_time("role", dir, &scope) {
+            return false;
+        }
+        self.roles.insert(dir.to_owned());
+        for meta in ["meta/main.yml", "meta/main.yaml", "meta/main"] {
+            if let Parsed::Yaml(documents) = &*self.world.yaml(&dir.join(meta)) {
+                documents.iter().for_each(|document| self.collections_named(document, &mut scope));
+            }
+        }
+        let scope = scope;
         for meta in ["meta/main.yml", "meta/main.yaml", "meta/main"] {
             self.meta(&dir.join(meta), dir, &scope);
         }
@@ -118,6 +146,7 @@ impl Reach<'_> {
         for file in &*self.world.files_below(&dir.join("templates")) {
             self.template_text(file, &scope, why.clone());
         }
+        self.plugins_in(dir, &scope);
         self.depending = depending;
         true
     }
@@ -133,7 +162,7 @@ impl Reach<'_> {
         };
         self.depending.push(dir.to_owned());
         for document in &documents {
-            self.lookups_in(document, &scope, &Locals::new());
+            self.lookups_in(document, &scope);
             for list in document.get_all("dependencies") {
                 for dependency in list.items() {
                     self.role_entry(dependency, &scope, true);
@@ -153,7 +182,15 @@ impl Reach<'_> {
         // Anything that is no keyword is a parameter, as are its `vars`.
         self.variables.assign_all(entry);
         entry.get_all("vars").for_each(|vars| self.variables.assign_all(vars));
-        self.lookups_in(entry, scope, &Locals::new());
+        self.lookups_in(entry, scope);
+        if Self::runs_here(entry) {
+            self.widen(None, "a role that runs on this machine", scope, entry.line);
+        }
+        for key in ["delegate_to", "connection"] {
+            for text in entry.get_all(key).filter_map(Node::text).filter(|text| super::jinja::templated(text)) {
+                self.name(Purpose::Machine, text, scope, entry.line);
+            }
+        }
         for node in named {
             let Some(text) = node.text() else { continue };
             // `role: x,v1.0` of old requirement files.
@@ -161,7 +198,7 @@ impl Reach<'_> {
             if dependency {
                 self.refuse_cycle(text, node, scope);
             }
-            self.name(Purpose::Role, text, scope, node.line, &Locals::new());
+            self.name(Purpose::Role, text, scope, node.line);
         }
     }
 
@@ -188,7 +225,8 @@ impl Reach<'_> {
         let files = if path.is_dir() { self.world.files_below(path) } else { vec![path.to_owned()].into() };
         let mut new = false;
         for file in &*files {
-            if !self.first_time("vars", file, &scope.playbook_dir) {
+            let inner = Scope { tasks: None, ..scope.in_file(file, why.to_vec()) };
+            if !self.first_time("vars", file, &inner) {
                 continue;
             }
             let known = file.extension().and_then(|e| e.to_str());
@@ -196,7 +234,6 @@ impl Reach<'_> {
                 continue;
             }
             new = true;
-            let inner = scope.in_file(file, why.to_vec());
             match &*self.world.yaml(file) {
                 Parsed::Absent => {}
                 Parsed::Refused(why, _) => {
@@ -206,7 +243,7 @@ impl Reach<'_> {
                 Parsed::Yaml(documents) => {
                     for document in documents {
                         self.variables.assign_all(document);
-                        self.lookups_in(document, &inner, &Locals::new());
+                        self.lookups_in(document, &inner);
                     }
                 }
             }

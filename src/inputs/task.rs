@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::arguments::{Arguments, quote};
 use super::jinja;
 use super::known::Known;
+use super::module::{include, touches_this_machine};
 use super::named::Purpose;
 use super::reach::{Reach, Scope};
-use super::variables::Locals;
 use super::world::Parsed;
 use crate::plan::inputs::Why;
 use crate::syntax::yaml::{Kind, Node};
@@ -65,27 +66,6 @@ const KEYWORDS: &[&str] = &[
     "always",
 ];
 
-/// Modules that touch nothing of the machine that Ansible runs on, even when they run there.
-const HARMLESS_LOCALLY: &[&str] = &[
-    "add_host",
-    "assert",
-    "debug",
-    "fail",
-    "group_by",
-    "import_role",
-    "import_tasks",
-    "include_role",
-    "include_tasks",
-    "meta",
-    "pause",
-    "set_fact",
-    "uri",
-    "wait_for",
-    "wait_for_connection",
-    "setup",
-    "ping",
-];
-
 /// The alternatives of one `first_found` item: a name, or `{files, paths}`.
 ///
 /// # Errors
@@ -119,54 +99,79 @@ pub(super) fn alternatives(value: &Known) -> Result<Vec<String>, String> {
 impl Reach<'_> {
     /// A file of tasks. True the first time.
     pub(super) fn tasks_file(&mut self, file: &Path, scope: &Scope, why: Vec<Why>) -> bool {
-        if !self.first_time("tasks", file, &scope.playbook_dir) {
+        let folder = file.parent().unwrap_or(file).to_owned();
+        let scope = Scope { tasks: Some(folder.clone()), ..scope.in_file(file, why) };
+        if !self.first_time("tasks", file, &scope) {
             return false;
         }
-        let scope = scope.in_file(file, why);
+        if !scope.role.as_ref().is_some_and(|role| folder.starts_with(role)) && folder != scope.playbook_dir {
+            self.task_folders.insert(folder);
+        }
+        self.vars_beside_tasks(&scope);
         match &*self.world.yaml(file) {
             Parsed::Absent => {}
             Parsed::Refused(why, line) => self.widen(None, format!("tasks that cannot be read: the file {why}"), &scope, *line),
             Parsed::Yaml(documents) => {
                 for document in documents {
-                    self.tasks(document, &scope, &Locals::new());
+                    self.tasks(document, &scope, false);
                 }
             }
         }
         true
     }
 
-    /// A list of tasks.
-    pub(super) fn tasks(&mut self, list: &Node, scope: &Scope, locals: &Locals) {
-        for task in list.items() {
-            if matches!(task.kind, Kind::Mapping(_)) {
-                self.task(task, scope, locals);
+    /// With `playbook_vars_root` Ansible loads group_vars beside lists of tasks too.
+    fn vars_beside_tasks(&mut self, scope: &Scope) {
+        if self.world.config.vars_everywhere
+            && let Some(folder) = scope.tasks.clone()
+        {
+            for name in ["group_vars", "host_vars"] {
+                let path = folder.join(name);
+                let why = self.because(scope, format!("{name} beside the tasks"), 1);
+                self.take(&path, why.clone());
+                self.vars(&path, scope, &why);
             }
         }
     }
 
-    fn task(&mut self, task: &Node, scope: &Scope, outer: &Locals) {
-        let mut locals = outer.clone();
+    /// A list of tasks. `here`: something around them hands them all to this machine.
+    pub(super) fn tasks(&mut self, list: &Node, scope: &Scope, here: bool) {
+        for task in list.items() {
+            if matches!(task.kind, Kind::Mapping(_)) {
+                self.task(task, scope, here);
+            }
+        }
+    }
+
+    fn task(&mut self, task: &Node, outer: &Scope, here: bool) {
+        let mut scope = outer.clone();
+        self.collections_named(task, &mut scope);
         for vars in task.get_all("vars") {
             self.variables.assign_all(vars);
         }
         for register in task.get_all("register").filter_map(Node::text) {
             self.variables.assign(register, Known::Open("is registered at run time".to_owned()));
         }
-        let is_block = ["block", "rescue", "always"].iter().any(|part| task.get(part).is_some());
-        for part in ["block", "rescue", "always"] {
-            for list in task.get_all(part) {
-                self.tasks(list, scope, &locals);
-            }
+        for index in task.get_all("loop_control").flat_map(|c| c.get_all("index_var")).filter_map(Node::text) {
+            self.variables.assign(index, Known::Open("counts a loop".to_owned()));
         }
-        self.looped(task, scope, &mut locals);
-        let here = Self::runs_here(task);
+        let here = here || Self::runs_here(task);
+        self.defaults_of_modules(task, &scope);
+        let parts = ["block", "rescue", "always"];
+        if parts.iter().any(|part| task.get(part).is_some()) {
+            self.machine(task, &scope);
+        }
+        for list in parts.iter().flat_map(|part| task.get_all(part)) {
+            self.tasks(list, &scope, here);
+        }
+        self.looped(task, &mut scope);
         let extra = task.get("args");
         for (key, value) in task.entries() {
             let Some(name) = key.text() else { continue };
-            if is_block && matches!(name, "block" | "rescue" | "always") {
+            if parts.contains(&name) {
                 continue;
             }
-            self.lookups_in(value, scope, &locals);
+            self.lookups_in(value, &scope);
             let (module, value, local) = match name {
                 "action" | "local_action" => {
                     let local = name == "local_action";
@@ -181,28 +186,49 @@ impl Reach<'_> {
                 _ if KEYWORDS.contains(&name) || name.starts_with("with_") => continue,
                 _ => (jinja::short(name), value, false),
             };
-            if (here || local) && !HARMLESS_LOCALLY.contains(&module.as_str()) {
-                self.widen(None, format!("`{module}` runs on this machine"), scope, key.line);
-            }
-            if module.contains("{{") {
-                self.widen(None, "the module's name is not a literal", scope, key.line);
-            }
             let mut arguments = Arguments::of(value, extra);
             if matches!(name, "action" | "local_action") && !arguments.words.is_empty() {
                 arguments.words.remove(0);
             }
-            self.module(&module, &arguments, value, scope, &locals);
+            if module.contains("{{") {
+                self.widen(None, "the module's name is not a literal", &scope, key.line);
+            }
+            let touches = touches_this_machine(&module, &arguments);
+            if (here || local) && (touches || include(&module)) {
+                self.widen(None, format!("`{module}` runs on this machine"), &scope, key.line);
+            } else if touches {
+                self.machine(task, &scope);
+            }
+            if value.items().iter().any(|item| matches!(item.kind, Kind::Mapping(_))) && include(&module) {
+                self.widen(None, format!("`{module}` with a list"), &scope, key.line);
+            }
+            self.fqcn(&module, &scope, key.line);
+            self.module(&module, &arguments, value, &scope);
         }
     }
 
-    /// Does the task run on the machine that Ansible runs on.
-    fn runs_here(task: &Node) -> bool {
-        let says = |key: &str, values: &[&str]| task.get_all(key).filter_map(Node::text).any(|t| values.contains(&t));
-        says("delegate_to", &["localhost", "127.0.0.1", "::1"]) || says("connection", &["local", "ansible.builtin.local"])
+    /// Where a task or what is in a block runs, when only a variable says it.
+    fn machine(&mut self, task: &Node, scope: &Scope) {
+        for key in ["delegate_to", "connection"] {
+            for node in task.get_all(key) {
+                if let Some(text) = node.text().filter(|text| jinja::templated(text)) {
+                    self.name(Purpose::Machine, text, scope, node.line);
+                }
+            }
+        }
+    }
+
+    /// Does it run on the machine that Ansible runs on: a task, a block, an entry of `roles:`, what `apply` gives to what is included.
+    pub(super) fn runs_here(task: &Node) -> bool {
+        let says = |node: &Node| {
+            let mut texts = node.get_all("delegate_to").chain(node.get_all("connection")).filter_map(Node::text);
+            texts.any(super::named::is_here)
+        };
+        says(task)
     }
 
     /// What `item` may be.
-    fn looped(&mut self, task: &Node, scope: &Scope, locals: &mut Locals) {
+    fn looped(&mut self, task: &Node, scope: &mut Scope) {
         let control = task.get("loop_control");
         let name = control.and_then(|c| c.get("loop_var")).and_then(Node::text).unwrap_or("item").to_owned();
         let mut items = Vec::new();
@@ -215,7 +241,7 @@ impl Reach<'_> {
                 "" => {}
                 "items" | "list" | "flattened" => items.push(Known::Each(Box::new(known))),
                 "first_found" => {
-                    self.first_found(known.clone(), scope, key.line, locals);
+                    self.first_found(known.clone(), scope, key.line);
                     items.push(Known::Alternatives(Box::new(known)));
                 }
                 "file"
@@ -231,7 +257,7 @@ impl Reach<'_> {
                 | "url"
                 | "community.general.filetree" => {
                     let arguments: Vec<String> = value.one_or_many().iter().filter_map(|n| n.text()).map(quote).collect();
-                    self.lookup(Some(plugin), &arguments, scope, key.line, locals);
+                    self.lookup(Some(plugin), &arguments, scope, key.line);
                     items.push(match plugin {
                         "fileglob" => Known::Counted,
                         "filetree" | "community.general.filetree" => Known::Map(BTreeMap::from([("src".to_owned(), Known::Counted)])),
@@ -255,105 +281,13 @@ impl Reach<'_> {
                     items.push(Known::Open(format!("comes from `with_{plugin}`")));
                 }
                 other => {
-                    self.lookup(Some(other), &[], scope, key.line, locals);
+                    self.lookup(Some(other), &[], scope, key.line);
                     items.push(Known::Open(format!("comes from look-up `{other}`")));
                 }
             }
         }
         if !items.is_empty() {
-            locals.insert(name, items);
+            Arc::make_mut(&mut scope.locals).insert(name, items);
         }
-    }
-
-    fn module(&mut self, module: &str, arguments: &Arguments<'_>, value: &Node, scope: &Scope, locals: &Locals) {
-        let line = arguments.line;
-        let name = |reach: &mut Self, purpose: Purpose, parameter: &str| {
-            for (text, line) in arguments.get(parameter) {
-                reach.name(purpose.clone(), &text, scope, line, locals);
-            }
-        };
-        let preserve = arguments.get("mode").iter().chain(&arguments.get("directory_mode")).any(|(mode, _)| mode == "preserve");
-        match module {
-            "import_role" | "include_role" => {
-                name(self, Purpose::Role, "name");
-                name(self, Purpose::Role, "role");
-            }
-            "import_tasks" | "include_tasks" | "include" => {
-                name(self, Purpose::Tasks, "file");
-                if !arguments.free().is_empty() {
-                    self.name(Purpose::Tasks, &arguments.free(), scope, line, locals);
-                }
-            }
-            "include_vars" => {
-                name(self, Purpose::Vars, "file");
-                name(self, Purpose::VarsFolder, "dir");
-                if !arguments.free().is_empty() {
-                    self.name(Purpose::Vars, &arguments.free(), scope, line, locals);
-                }
-                for (variable, _) in arguments.get("name") {
-                    self.variables.assign(&variable, Known::Open("is filled by `include_vars`".to_owned()));
-                }
-            }
-            "set_fact" => {
-                self.variables.assign_all(value);
-                for (key, text) in &arguments.words {
-                    if let Some(key) = key {
-                        self.variables.assign(key, Known::Text(text.clone()));
-                    }
-                }
-            }
-            "template" | "ansible.windows.win_template" | "win_template" => name(self, Purpose::Template, "src"),
-            "copy" | "unarchive" | "win_copy" | "ansible.windows.win_copy" | "uri" | "ansible.posix.patch" | "patch"
-                if arguments.yes("remote_src") != Some(true) =>
-            {
-                name(self, Purpose::Source("files"), "src");
-            }
-            "assemble" if arguments.yes("remote_src") == Some(false) => {
-                name(self, Purpose::Source("files"), "src");
-            }
-            "script" => {
-                name(self, Purpose::Source("files"), "cmd");
-                if let Some(script) = arguments.words.iter().find(|(key, _)| key.is_none()).map(|(_, word)| word.clone()) {
-                    self.name(Purpose::Source("files"), &script, scope, line, locals);
-                }
-            }
-            "synchronize" | "ansible.posix.synchronize" => {
-                name(self, Purpose::Source("files"), "src");
-                self.exact_modes(scope, arguments.get("src"));
-            }
-            "get_url" | "git" | "pip" | "apt" | "package" | "dnf" | "yum" => self.floating(module, arguments, scope),
-            _ => {}
-        }
-        if preserve {
-            self.exact_modes(scope, arguments.get("src"));
-        }
-    }
-
-    /// Mode bits of what is sent reach the image: of the role's files and of what was named.
-    fn exact_modes(&mut self, scope: &Scope, sources: Vec<(String, usize)>) {
-        if let Some(role) = scope.role.clone() {
-            self.exact(&role);
-        }
-        for (source, _) in sources {
-            let paths: Vec<_> =
-                self.takes.keys().map(|(path, _)| path.clone()).filter(|path| path.ends_with(source.trim_end_matches('/'))).collect();
-            for path in paths {
-                self.exact(&path);
-            }
-        }
-    }
-
-    fn floating(&mut self, module: &str, arguments: &Arguments<'_>, scope: &Scope) {
-        let state_latest = arguments.get("state").iter().any(|(state, _)| state == "latest");
-        let what = match module {
-            "get_url" if arguments.get("checksum").is_empty() => "downloads without a checksum",
-            "git" if arguments.get("version").iter().all(|(v, _)| v.len() != 40 || !v.bytes().all(|b| b.is_ascii_hexdigit())) => {
-                "checks out something else than a commit"
-            }
-            "pip" | "apt" | "package" | "dnf" | "yum" if state_latest => "installs what is latest",
-            _ => return,
-        };
-        let place = self.place(&scope.file, arguments.line);
-        self.notes.insert(format!("{place} floats: `{module}` {what}"));
     }
 }

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use super::known::{Known, one_line};
 use super::named::Purpose;
 use super::reach::{Reach, Scope};
-use super::variables::Locals;
 use super::walk::Part;
 use super::{jinja, names};
 use crate::model::value::Value;
@@ -113,7 +112,7 @@ impl Reach<'_> {
     }
 
     pub(super) fn template_scope(&self, file: &Path, why: &[Why]) -> Scope {
-        Scope { playbook_dir: self.world.root.clone(), role: None, file: file.to_owned(), why: why.to_vec() }
+        Scope { tasks: Some(self.world.root.clone()), ..Scope::new(&self.world.root, file, why.to_vec()) }
     }
 
     /// What one setting reads. A list comes as several texts.
@@ -130,7 +129,8 @@ impl Reach<'_> {
             Block::Provisioner(kind) => kind.as_deref(),
             Block::PostProcessor(_) | Block::Source | Block::Other => None,
         };
-        let ansible = matches!(kind, Some("ansible" | "ansible-local"));
+        // A `dynamic` block may make a provisioner of any type.
+        let ansible = matches!(kind, Some("ansible" | "ansible-local")) || matches!(block, Block::Provisioner(None));
         let uploads = matches!(block, Block::Provisioner(None)) || kind == Some("file");
         if key == "extra_arguments" && ansible {
             return self.template_arguments(template, values, scope, line);
@@ -152,6 +152,10 @@ impl Reach<'_> {
                                 self.exact(&found);
                             }
                             match key {
+                                // A wrapper of somebody's own around ansible-playbook.
+                                "command" | "galaxy_command" if ansible => {
+                                    self.widen(None, format!("`{key}` runs on this machine"), scope, line);
+                                }
                                 "playbook_file" | "playbook_files" if ansible => {
                                     let why = self.because(scope, format!("playbook {}", names::last(&found)), line);
                                     self.playbook(&found, why);
@@ -250,7 +254,7 @@ impl Reach<'_> {
             let finds_files = ["_PATH", "_CONFIG", "_LIBRARY", "_PLUGINS", "_UTILS", "_INVENTORY"].iter().any(|end| name.ends_with(end));
             if name.starts_with("ANSIBLE_") && finds_files {
                 for part in value.split(':').filter(|p| !p.is_empty() && !jinja::templated(p)) {
-                    self.name(Purpose::Source(""), part, scope, line, &Locals::new());
+                    self.name(Purpose::Source(""), part, scope, line);
                 }
                 self.widen(None, format!("`ansible_env_vars` sets `{name}`, so Ansible searches elsewhere"), scope, line);
             }

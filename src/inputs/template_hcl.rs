@@ -121,10 +121,17 @@ impl Reach<'_> {
                         (_, outer) => outer.clone(),
                     };
                     match (&next, name) {
-                        (Block::Provisioner(Some(kind)) | Block::PostProcessor(Some(kind)), "provisioner" | "post-processor")
-                            if kind == "shell-local" =>
-                        {
+                        (
+                            Block::Provisioner(Some(kind)) | Block::PostProcessor(Some(kind)),
+                            "provisioner" | "post-processor" | "error-cleanup-provisioner",
+                        ) if kind == "shell-local" => {
                             self.widen(None, "`shell-local` runs on this machine", scope, line);
+                        }
+                        (Block::Provisioner(None) | Block::PostProcessor(None), "dynamic") => {
+                            let harmless = names.dynamic_kinds(&inner.body).is_some_and(|kinds| !kinds.contains("shell-local"));
+                            if !harmless {
+                                self.widen(None, "a `dynamic` block that may be `shell-local`", scope, line);
+                            }
                         }
                         (_, "data") => self.data(kind.as_deref().unwrap_or_default(), scope, line),
                         _ => {}
@@ -160,7 +167,7 @@ impl Reach<'_> {
             let Some(first) = call.args.iter().next() else { continue };
             if name == "env" {
                 if let Ok(texts) = names.texts(first, 0) {
-                    self.environment.extend(texts);
+                    texts.iter().for_each(|text| self.reads_environment(text, scope, line));
                 }
             } else if FLOATING.contains(&name) {
                 let place = self.place(&scope.file, line);
@@ -169,7 +176,11 @@ impl Reach<'_> {
                 match names.texts(first, 0) {
                     Ok(texts) => {
                         for text in texts {
-                            self.template_path(names.template, &text, true, name, scope, line);
+                            for found in self.template_path(names.template, &text, true, name, scope, line) {
+                                if name == "templatefile" {
+                                    self.rendered(&found, scope);
+                                }
+                            }
                         }
                     }
                     Err(why) => {
@@ -183,7 +194,26 @@ impl Reach<'_> {
     }
 }
 
+impl Reach<'_> {
+    /// A file that `templatefile` renders may call functions that read files, too.
+    fn rendered(&mut self, file: &Path, scope: &Scope) {
+        let text = self.world.text(file);
+        for (at, line) in text.lines().enumerate() {
+            if READING.iter().any(|function| line.contains(&format!("{function}("))) {
+                let scope = scope.in_file(file, scope.why.clone());
+                self.widen(None, "a file that `templatefile` renders reads others", &scope, at + 1);
+            }
+        }
+    }
+}
+
 impl<'f> Names<'f> {
+    /// Types that a `dynamic` block makes; `None`: not literals.
+    fn dynamic_kinds(&self, body: &Body) -> Option<BTreeSet<String>> {
+        let labels = hcl::attributes(body).find(|a| a.name == "labels")?;
+        self.texts(labels.value, 0).ok()
+    }
+
     /// Defaults of variables, and locals.
     fn declared(&mut self, structure: &'f Structure) {
         let Structure::Block(block) = structure else { return };

@@ -59,7 +59,9 @@ impl Reach<'_> {
         }
         // `{{env `X`}}` stands in the values of variables only.
         for rest in text.split("env `").skip(1) {
-            self.environment.extend(rest.split('`').next().map(str::to_owned));
+            if let Some(name) = rest.split('`').next() {
+                self.reads_environment(name, &scope, 1);
+            }
         }
         for function in ["consul_key", "vault `", "aws_secretsmanager"] {
             if text.contains(&format!("{{{{{function}")) || text.contains(&format!("{{{{ {function}")) {

@@ -14,7 +14,7 @@ use crate::syntax::yaml::Node;
 pub(super) const WILD: char = '\u{0}';
 /// Most names that one templated name may stand for.
 const MAX_NAMES: usize = 500;
-const MAX_DEPTH: usize = 12;
+pub(super) const MAX_DEPTH: usize = 12;
 
 /// Facts and the like whose value is one word.
 const WORDS: &[&str] = &[
@@ -42,7 +42,6 @@ pub(super) struct Pending {
     pub(super) text: String,
     pub(super) scope: Scope,
     pub(super) line: usize,
-    pub(super) locals: Locals,
 }
 
 /// Variables of a place: loop items, task vars. Name → what it may be.
@@ -52,12 +51,19 @@ pub(super) type Locals = BTreeMap<String, Vec<Known>>;
 #[derive(Debug, Default)]
 pub(super) struct Variables {
     known: BTreeMap<String, BTreeSet<Known>>,
-    /// A file of variables that could not be read: it may assign anything.
+    /// Folders that `inventory_dir` may be, beside the playbook's.
+    pub(super) inventory_folders: BTreeSet<std::path::PathBuf>,
+    /// A file of variables that could not be read, or a name that is a template: it may assign anything.
     pub(super) blind: Option<String>,
+    /// A module that is not Ansible's own: its facts become variables that nothing here assigns.
+    pub(super) facts: Option<String>,
 }
 
 impl Variables {
     pub(super) fn assign(&mut self, name: &str, value: Known) {
+        if jinja::templated(name) {
+            self.blind.get_or_insert_with(|| format!("`{}`, a name that is a template", one_line(name)));
+        }
         self.known.entry(name.to_owned()).or_default().insert(value);
     }
 
@@ -70,6 +76,11 @@ impl Variables {
         }
     }
 
+    /// Does anything assign it.
+    pub(super) fn is_assigned(&self, name: &str) -> bool {
+        self.known.contains_key(name)
+    }
+
     /// How many values are known; grows only.
     pub(super) fn count(&self) -> usize {
         self.known.values().map(BTreeSet::len).sum()
@@ -79,16 +90,16 @@ impl Variables {
     ///
     /// # Errors
     /// Why it cannot be known, and the literal text before the first piece that is not.
-    pub(super) fn names(&self, text: &str, scope: &Scope, locals: &Locals) -> Result<BTreeSet<String>, (String, String)> {
-        self.texts(text, scope, locals, 0).map_err(|why| (why, self.literal_prefix(text, scope, locals)))
+    pub(super) fn names(&self, text: &str, scope: &Scope) -> Result<BTreeSet<String>, (String, String)> {
+        self.texts(text, scope, 0).map_err(|why| (why, self.literal_prefix(text, scope)))
     }
 
-    fn literal_prefix(&self, text: &str, scope: &Scope, locals: &Locals) -> String {
+    fn literal_prefix(&self, text: &str, scope: &Scope) -> String {
         let mut prefix = String::new();
         for piece in jinja::pieces(text).unwrap_or_default() {
             match piece {
                 Piece::Literal(literal) => prefix.push_str(&literal),
-                Piece::Expression(expression) => match self.expression(&expression, scope, locals, 0) {
+                Piece::Expression(expression) => match self.expression(&expression, scope, 0) {
                     Ok(values) => match values.as_slice() {
                         [Known::Text(one)] if !jinja::templated(one) && !one.contains(WILD) => prefix.push_str(one),
                         _ => return prefix,
@@ -100,7 +111,7 @@ impl Variables {
         prefix
     }
 
-    fn texts(&self, text: &str, scope: &Scope, locals: &Locals, depth: usize) -> Result<BTreeSet<String>, String> {
+    pub(super) fn texts(&self, text: &str, scope: &Scope, depth: usize) -> Result<BTreeSet<String>, String> {
         if depth > MAX_DEPTH {
             return Err("is made of itself".to_owned());
         }
@@ -112,9 +123,9 @@ impl Variables {
                 Piece::Literal(literal) => BTreeSet::from([literal]),
                 Piece::Expression(expression) => {
                     let mut ends = BTreeSet::new();
-                    for value in self.expression(&expression, scope, locals, depth)? {
+                    for value in self.expression(&expression, scope, depth)? {
                         match value {
-                            Known::Text(text) => ends.extend(self.texts(&text, scope, locals, depth + 1)?),
+                            Known::Text(text) => ends.extend(self.texts(&text, scope, depth + 1)?),
                             Known::Open(why) => return Err(format!("`{expression}` {why}")),
                             Known::Counted if alone => {}
                             _ => return Err(format!("`{expression}` is a list or a map")),
@@ -132,7 +143,7 @@ impl Variables {
     }
 
     /// Every value that an expression may have; lists stay lists.
-    pub(super) fn expression(&self, text: &str, scope: &Scope, locals: &Locals, depth: usize) -> Result<Vec<Known>, String> {
+    pub(super) fn expression(&self, text: &str, scope: &Scope, depth: usize) -> Result<Vec<Known>, String> {
         let text = text.trim();
         let unknown = || format!("`{}` is not a literal", one_line(text));
         if depth > MAX_DEPTH {
@@ -142,9 +153,9 @@ impl Variables {
             return Ok(vec![Known::Text(literal.to_owned())]);
         }
         if let [then, condition] = jinja::split(text, " if ")[..] {
-            let mut values = self.expression(then, scope, locals, depth + 1)?;
+            let mut values = self.expression(then, scope, depth + 1)?;
             if let Some(otherwise) = jinja::split(condition, " else ").get(1) {
-                values.extend(self.expression(otherwise, scope, locals, depth + 1)?);
+                values.extend(self.expression(otherwise, scope, depth + 1)?);
             }
             return Ok(values);
         }
@@ -152,11 +163,11 @@ impl Variables {
             let parts = jinja::split(text, joint);
             if parts.len() > 1 {
                 let glued = parts.iter().fold(String::new(), |glued, part| glued + "{{ " + part + " }}");
-                return Ok(self.texts(&glued, scope, locals, depth + 1)?.into_iter().map(Known::Text).collect());
+                return Ok(self.texts(&glued, scope, depth + 1)?.into_iter().map(Known::Text).collect());
             }
         }
         let mut pipe = jinja::split(text, "|").into_iter();
-        let mut values = self.path(pipe.next().unwrap_or_default().trim(), scope, locals, depth);
+        let mut values = self.path(pipe.next().unwrap_or_default().trim(), scope, depth);
         for filter in pipe {
             let (name, argument) = filter.trim().split_once('(').map_or((filter.trim(), ""), |(n, a)| (n.trim(), a.trim_end_matches(')')));
             let textual = |f: fn(&str) -> String| -> Box<dyn Fn(Known) -> Known> {
@@ -168,10 +179,13 @@ impl Variables {
             };
             values = match name {
                 "default" | "d" => {
-                    let otherwise = self.expression(jinja::split(argument, ",")[0], scope, locals, depth + 1);
+                    let otherwise = self.expression(jinja::split(argument, ",")[0], scope, depth + 1);
                     match (values, otherwise) {
                         // Not assigned anywhere in the closure: the default is what it is, unless a fact or a register sets it.
-                        (Err(why), Ok(otherwise)) if why.ends_with(NOT_ASSIGNED) => Ok(otherwise),
+                        (Err(why), Ok(otherwise)) if why.ends_with(NOT_ASSIGNED) => match &self.facts {
+                            Some(module) => Err(format!("{why}, but `{module}` may return it as a fact")),
+                            None => Ok(otherwise),
+                        },
                         (Ok(mut values), Ok(otherwise)) => {
                             values.extend(otherwise);
                             Ok(values)
@@ -182,7 +196,8 @@ impl Variables {
                 "lower" => values.map(|v| v.into_iter().map(textual(str::to_lowercase)).collect()),
                 "upper" => values.map(|v| v.into_iter().map(textual(str::to_uppercase)).collect()),
                 "basename" => values.map(|v| v.into_iter().map(textual(|t| t.rsplit('/').next().unwrap_or(t).to_owned())).collect()),
-                "string" | "trim" | "mandatory" => values,
+                "trim" => values.map(|v| v.into_iter().map(textual(|t| t.trim().to_owned())).collect()),
+                "string" | "mandatory" => values,
                 _ => Err(unknown()),
             };
         }
@@ -190,24 +205,40 @@ impl Variables {
     }
 
     /// `a.b['c']` without filters.
-    fn path(&self, text: &str, scope: &Scope, locals: &Locals, depth: usize) -> Result<Vec<Known>, String> {
+    fn path(&self, text: &str, scope: &Scope, depth: usize) -> Result<Vec<Known>, String> {
         let unknown = || format!("`{}` is not a literal", one_line(text));
         if let Some(literal) = jinja::quoted(text) {
             return Ok(vec![Known::Text(literal.to_owned())]);
         }
         if let Some(list) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
             let items = jinja::split(list, ",").into_iter().filter(|item| !item.trim().is_empty());
-            let items: Result<Vec<_>, _> = items.map(|item| self.expression(item, scope, locals, depth + 1)).collect();
+            let items: Result<Vec<_>, _> = items.map(|item| self.expression(item, scope, depth + 1)).collect();
             return Ok(vec![Known::List(items?.into_iter().flatten().collect())]);
         }
+        if let Some(names) = self.found_first(text, scope, depth) {
+            return names;
+        }
         let steps = steps(text).ok_or_else(unknown)?;
-        let (first, rest) = steps.split_first().ok_or_else(unknown)?;
+        // `vars['x']` and `hostvars['web1'].x` are `x` by another way.
+        let skipped = match steps.first().map(String::as_str) {
+            Some("vars") if steps.len() > 1 => 1,
+            Some("hostvars") if steps.len() > 2 => 2,
+            _ => 0,
+        };
+        let (first, rest) = steps[skipped..].split_first().ok_or_else(unknown)?;
         if first == "ansible_facts" && rest.len() == 1 && WORDS.contains(&format!("ansible_{}", rest[0]).as_str()) {
             return Ok(vec![Known::Text(WILD.to_string())]);
         }
         let folder = |path: &std::path::Path| vec![Known::Text(path.to_string_lossy().into_owned())];
         let mut values = match first.as_str() {
-            "playbook_dir" | "inventory_dir" => folder(&scope.playbook_dir),
+            "playbook_dir" => folder(&scope.playbook_dir),
+            "inventory_dir" => {
+                let given = self.inventory_folders.iter().chain([&scope.playbook_dir]);
+                given.map(|path| Known::Text(path.to_string_lossy().into_owned())).collect()
+            }
+            // Nothing is named by it: the argument is left out.
+            "omit" => vec![Known::Counted],
+            name if RUN_TIME.contains(&name) => return Err(format!("`{name}` is known only when it runs")),
             "role_path" | "ansible_role_path" => folder(scope.role.as_deref().ok_or_else(unknown)?),
             "role_name" | "ansible_role_name" => {
                 vec![Known::Text(super::names::last(scope.role.as_deref().ok_or_else(unknown)?))]
@@ -216,24 +247,28 @@ impl Variables {
             name if self.blind.is_some() => {
                 return Err(format!("`{name}` may be assigned in {}", self.blind.as_deref().unwrap_or_default()));
             }
-            name => match (locals.get(name), self.known.get(name)) {
+            name => match (scope.locals.get(name), self.known.get(name)) {
                 (None, None) if name.starts_with("ansible_") => return Err(format!("`{name}` is a fact")),
                 (None, None) => return Err(format!("`{name}` {NOT_ASSIGNED}")),
                 // A loop's item or a task's variable may be beaten by one of the same name: both count.
                 (local, known) => {
                     let mut values: Vec<Known> = known.into_iter().flatten().cloned().collect();
                     for value in local.into_iter().flatten() {
-                        values.extend(self.taken_apart(value, scope, locals, depth)?);
+                        values.extend(self.taken_apart(value, scope, depth)?);
                     }
                     values
                 }
             },
         };
         for step in rest {
-            let mut inner = Vec::new();
+            let (mut inner, mut lacks) = (Vec::new(), false);
             for value in values {
-                match self.seen_through(value, scope, locals, depth)? {
-                    Known::Map(map) => inner.push(map.get(step).cloned().ok_or_else(|| format!("`{text}` {NOT_ASSIGNED}"))?),
+                match self.seen_through(value, scope, depth)? {
+                    Known::Map(map) => match map.get(step) {
+                        Some(value) => inner.push(value.clone()),
+                        // One of several maps of that name may lack it.
+                        None => lacks = true,
+                    },
                     Known::List(items) => match step.parse::<usize>().ok().and_then(|at| items.get(at)) {
                         Some(item) => inner.push(item.clone()),
                         None => return Err(unknown()),
@@ -242,87 +277,30 @@ impl Variables {
                     Known::Open(why) => return Err(format!("`{text}` {why}")),
                 }
             }
+            if lacks && inner.is_empty() {
+                return Err(format!("`{text}` {NOT_ASSIGNED}"));
+            }
             values = inner;
         }
         values.into_iter().map(|v| if let Known::Open(why) = v { Err(format!("`{text}` {why}")) } else { Ok(v) }).collect()
     }
-
-    fn taken_apart(&self, value: &Known, scope: &Scope, locals: &Locals, depth: usize) -> Result<Vec<Known>, String> {
-        if depth > MAX_DEPTH {
-            return Err("is made of itself".to_owned());
-        }
-        match value {
-            Known::Each(list) => self.items(list, scope, locals, depth + 1),
-            Known::Alternatives(value) => {
-                let whole = match &**value {
-                    Known::Text(text) => match jinja::pieces(text).as_deref() {
-                        Some([Piece::Expression(expression)]) => self.expression(expression, scope, locals, depth + 1)?,
-                        _ => vec![Known::Text(text.clone())],
-                    },
-                    other => vec![other.clone()],
-                };
-                let mut names = Vec::new();
-                for value in whole {
-                    let value = self.seen_through(value, scope, locals, depth + 1)?;
-                    names.extend(super::task::alternatives(&value)?.into_iter().map(Known::Text));
-                }
-                Ok(names)
-            }
-            other => Ok(vec![other.clone()]),
-        }
-    }
-
-    /// A text that is one whole expression stands for what that gives; where it may be several things, for none.
-    fn seen_through(&self, value: Known, scope: &Scope, locals: &Locals, depth: usize) -> Result<Known, String> {
-        let Known::Text(text) = &value else { return Ok(value) };
-        match jinja::pieces(text).as_deref() {
-            Some([Piece::Expression(expression)]) => match <[Known; 1]>::try_from(self.expression(expression, scope, locals, depth + 1)?) {
-                Ok([one]) => self.seen_through(one, scope, locals, depth + 1),
-                Err(_) => Err(format!("`{expression}` may be several things")),
-            },
-            _ => Ok(value),
-        }
-    }
-
-    /// The items of a loop.
-    ///
-    /// # Errors
-    /// Why they cannot be known.
-    fn items(&self, value: &Known, scope: &Scope, locals: &Locals, depth: usize) -> Result<Vec<Known>, String> {
-        if depth > MAX_DEPTH {
-            return Err("is made of itself".to_owned());
-        }
-        let mut items = Vec::new();
-        match value {
-            Known::List(list) => {
-                for item in list {
-                    match item {
-                        // `with_items` flattens one level; `loop` does not, and a list as an item has no name in it.
-                        Known::List(inner) => items.extend(inner.iter().cloned()),
-                        other => items.push(other.clone()),
-                    }
-                }
-            }
-            Known::Text(text) => match jinja::pieces(text).as_deref() {
-                Some([Piece::Expression(expression)]) => {
-                    for value in self.expression(expression, scope, locals, depth + 1)? {
-                        match self.seen_through(value, scope, locals, depth + 1)? {
-                            Known::Text(text) if !jinja::templated(&text) => items.push(Known::Text(text)),
-                            Known::Text(text) => return Err(format!("`{}` is not a literal", one_line(&text))),
-                            other => items.extend(self.items(&other, scope, locals, depth + 1)?),
-                        }
-                    }
-                }
-                _ if !jinja::templated(text) => items.push(value.clone()),
-                _ => return Err(format!("`{}` is not a literal", one_line(text))),
-            },
-            Known::Map(_) | Known::Counted => items.push(value.clone()),
-            Known::Open(why) => return Err(why.clone()),
-            Known::Each(_) | Known::Alternatives(_) => return Err("is a loop in a loop".to_owned()),
-        }
-        Ok(items)
-    }
 }
+
+/// Magic variables that only Ansible itself fills.
+const RUN_TIME: &[&str] = &[
+    "vars",
+    "hostvars",
+    "groups",
+    "group_names",
+    "play_hosts",
+    "environment",
+    "inventory_file",
+    "inventory_hostname_short",
+    "role_names",
+    "template_host",
+    "template_path",
+    "template_uid",
+];
 
 const NOT_ASSIGNED: &str = "is assigned nowhere that was read";
 

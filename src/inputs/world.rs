@@ -2,7 +2,7 @@
 //!
 //! Invariant: a file is read and parsed at most once a call, so all stages see the same bytes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +13,9 @@ use crate::syntax::yaml::{self, Node};
 
 /// Largest template or script that is searched for look-ups.
 const MAX_TEXT: usize = yaml::MAX_BYTES;
+
+/// Most links to folders that are followed when names are read below one folder.
+const MAX_LINKS: usize = 1_000;
 
 /// A file that was read.
 #[derive(Debug)]
@@ -79,13 +82,18 @@ impl<'a> World<'a> {
         parsed
     }
 
-    /// A file as text with bytes that are not UTF-8 replaced; empty when it cannot be read or is no text at all.
+    /// A file as text with bytes that are not UTF-8 replaced; empty when it cannot be read or has nothing for anybody to find.
     pub(super) fn text(&self, path: &Path) -> Arc<str> {
         if let Some(known) = self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Arc::clone(known);
         }
         let bytes = hash::read(path, MAX_TEXT).unwrap_or_default();
-        let text: Arc<str> = if bytes.contains(&0) { Arc::from("") } else { String::from_utf8_lossy(&bytes).into() };
+        // A file without one brace has nothing for Jinja; a font among the templates is not worth decoding.
+        let text: Arc<str> = if memchr::memchr(b'{', &bytes).is_none() && bytes.contains(&0) {
+            Arc::from("")
+        } else {
+            String::from_utf8_lossy(&bytes).into()
+        };
         self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), Arc::clone(&text));
         text
     }
@@ -106,8 +114,13 @@ pub(super) fn exists(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok()
 }
 
+/// Is it more than is searched as text.
+pub(super) fn is_large(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > MAX_TEXT as u64)
+}
+
 fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let (mut files, mut waiting) = (Vec::new(), vec![folder.to_owned()]);
+    let (mut files, mut waiting, mut followed) = (Vec::new(), vec![folder.to_owned()], BTreeSet::new());
     while let Some(folder) = waiting.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -116,9 +129,15 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
             }
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => waiting.push(path),
-                // A link to a folder is looked into once, not below: enough for reading names, and it ends.
+                // A link to a folder is looked into once a walk, so it ends; and not when it leads up to where the walk came from.
                 Ok(kind) if kind.is_symlink() && path.is_dir() => {
-                    files.extend(std::fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_file()));
+                    if let Ok(end) = path.canonicalize()
+                        && !path.starts_with(&end)
+                        && followed.len() < MAX_LINKS
+                        && followed.insert(end)
+                    {
+                        waiting.push(path);
+                    }
                 }
                 Ok(_) => files.push(path),
                 Err(_) => {}

@@ -18,6 +18,7 @@ mod files;
 mod reading;
 mod speed;
 mod templates;
+mod traps;
 
 /// A pipeline in a temporary folder.
 struct Project {

@@ -1,0 +1,89 @@
+//! Inventories that arguments or a template name: their files, the variables beside them, the variables in them.
+//!
+//! Invariant: an inventory that is a program takes the whole root, and one that cannot be read may assign anything.
+
+use std::path::{Path, PathBuf};
+
+use super::known::Known;
+use super::reach::{Reach, Scope};
+use super::world::Parsed;
+use super::{hash, jinja, names};
+use crate::plan::inputs::Why;
+use crate::syntax::yaml::{Kind, Node};
+
+impl Reach<'_> {
+    /// `-i FILE`, a folder of them, or a list of hosts.
+    pub(super) fn inventory(&mut self, value: &str, scope: &Scope) {
+        if value.contains(',') {
+            return;
+        }
+        let path = names::join(&self.world.root.clone(), value);
+        let why = self.because(scope, format!("inventory {value}"), 1);
+        self.take(&path, why.clone());
+        let folder = if path.is_dir() { path.clone() } else { path.parent().map(PathBuf::from).unwrap_or_default() };
+        for name in ["group_vars", "host_vars"] {
+            let vars = folder.join(name);
+            self.take(&vars, why.clone());
+            self.vars(&vars, scope, &why);
+        }
+        self.variables.inventory_folders.insert(folder.clone());
+        let files = if path.is_dir() { self.world.files_below(&path) } else { vec![path].into() };
+        for file in files.iter().filter(|file| !["group_vars", "host_vars"].iter().any(|vars| file.starts_with(folder.join(vars)))) {
+            self.inventory_file(file, &scope.in_file(file, why.clone()), why.clone());
+        }
+    }
+
+    fn inventory_file(&mut self, file: &Path, scope: &Scope, why: Vec<Why>) {
+        if !self.first_time("inventory", file, scope) {
+            return;
+        }
+        if executable(file) {
+            let label = self.world.label(file, "");
+            self.variables.blind.get_or_insert_with(|| format!("`{label}`, an inventory that is a program"));
+            return self.widen(None, "an inventory that is a program runs on this machine", scope, 1);
+        }
+        if matches!(file.extension().and_then(|e| e.to_str()), Some("yml" | "yaml" | "json")) {
+            self.vars(file, scope, &why);
+            if let Parsed::Yaml(documents) = &*self.world.yaml(file) {
+                for document in documents {
+                    if let Some(plugin) = document.get("plugin").and_then(Node::text) {
+                        let (place, plugin) = (self.place(file, document.line), plugin.to_owned());
+                        self.notes.insert(format!("{place} asks inventory plugin `{plugin}`: what it answers is not in the key"));
+                        self.variables.blind.get_or_insert_with(|| format!("what inventory plugin `{plugin}` answers"));
+                    }
+                    self.every_variable(document);
+                }
+            }
+            return;
+        }
+        let bytes = hash::read(file, crate::syntax::yaml::MAX_BYTES).unwrap_or_default();
+        for line in String::from_utf8_lossy(&bytes).lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {
+            // `host a=1 b=2`, and `name = value` below `[group:vars]`.
+            for (name, value) in jinja::words(line).into_iter().filter_map(|(name, value)| Some((name?, value))) {
+                self.variables.assign(&name, Known::Text(value));
+            }
+            if let Some((name, value)) = line.split_once('=').filter(|(name, _)| name.ends_with(' ') || name.ends_with('\t')) {
+                self.variables.assign(name.trim(), Known::Text(value.trim().trim_matches(['\'', '"']).to_owned()));
+            }
+        }
+    }
+
+    /// Every key at every depth: hosts and groups of an inventory are nested as their author likes.
+    fn every_variable(&mut self, node: &Node) {
+        match &node.kind {
+            Kind::Mapping(_) => {
+                self.variables.assign_all(node);
+                for (_, value) in node.entries() {
+                    self.every_variable(value);
+                }
+            }
+            Kind::Sequence(items) => items.iter().for_each(|item| self.every_variable(item)),
+            Kind::Scalar { .. } => {}
+        }
+    }
+}
+
+fn executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

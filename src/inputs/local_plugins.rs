@@ -1,0 +1,95 @@
+//! Plugins that lie in the checkout: Ansible runs them on this machine, so what one opens may be anything.
+//!
+//! Reads their text, runs nothing. A text search, not a proof: the guard at run time stands behind it. Invariant: a plugin that
+//! visibly opens files or starts programs takes the whole root.
+
+use std::path::Path;
+
+use super::reach::{Reach, Scope};
+
+/// Folders of plugins that run on this machine, beside a playbook and in a role. Modules run on the other one.
+const FOLDERS: &[&str] = &[
+    "action_plugins",
+    "become_plugins",
+    "cache_plugins",
+    "callback_plugins",
+    "cliconf_plugins",
+    "connection_plugins",
+    "filter_plugins",
+    "httpapi_plugins",
+    "inventory_plugins",
+    "lookup_plugins",
+    "netconf_plugins",
+    "shell_plugins",
+    "strategy_plugins",
+    "terminal_plugins",
+    "test_plugins",
+    "vars_plugins",
+];
+
+/// What opens, lists or runs something. `os.path.join` alone does not.
+const OPENS: &[&str] = &[
+    "open(",
+    "read_text(",
+    "read_bytes(",
+    "listdir(",
+    "scandir(",
+    "iterdir(",
+    "glob(",
+    "os.walk(",
+    "os.system(",
+    "popen(",
+    "Popen(",
+    "subprocess",
+    "load_from_file(",
+    "_find_needle(",
+    "find_file_in_search_path(",
+    "get_file_contents(",
+    "path_dwim",
+    "exec(",
+    "importlib",
+    "__import__",
+    "FileSystemLoader",
+    "fileinput",
+    "linecache",
+    "np.load",
+    "ConfigParser(",
+    "configparser",
+    "sqlite3",
+    "ctypes",
+    "zipfile",
+    "tarfile",
+    "os.stat(",
+    "os.path.exists(",
+    "os.path.isfile(",
+    "os.path.isdir(",
+    "os.environ",
+    "getenv(",
+];
+
+impl Reach<'_> {
+    /// Plugins in the folders of a playbook or role.
+    pub(super) fn plugins_in(&mut self, base: &Path, scope: &Scope) {
+        for name in FOLDERS {
+            self.plugin_files(&base.join(name), scope);
+        }
+    }
+
+    /// Plugins in one folder.
+    pub(super) fn plugin_files(&mut self, folder: &Path, scope: &Scope) {
+        for file in &*self.world.files_below(folder) {
+            if file.extension().is_some_and(|e| e == "py") && self.first_time("plugin", file, &Scope::new(folder, file, Vec::new())) {
+                let text = self.world.text(file);
+                let found = text.lines().enumerate().find_map(|(at, line)| {
+                    let code = line.split('#').next().unwrap_or(line);
+                    OPENS.iter().find(|word| code.contains(*word)).map(|word| (at + 1, *word))
+                });
+                if let Some((line, word)) = found {
+                    let scope = scope.in_file(file, scope.why.clone());
+                    let what = word.trim_end_matches('(');
+                    self.widen(None, format!("a plugin that may read anything on this machine (`{what}`)"), &scope, line);
+                }
+            }
+        }
+    }
+}
