@@ -9,6 +9,9 @@ use crate::report::plain::prefixed;
 use crate::report::style::{Text, Tone};
 use crate::report::summary::Summary;
 
+/// Where the names of steps begin, behind `done`, `FAILED` ….
+const INDENT: usize = 12;
+
 #[derive(Debug)]
 struct Running {
     step: StepId,
@@ -54,7 +57,7 @@ impl Board {
         match event {
             Event::LinesReceived { .. } | Event::Reconciled { .. } => prefixed(event),
             Event::RunFinished { .. } => self.summary.lines(width),
-            _ => lines(event, Detail::Results),
+            _ => lines(event, Detail::Results).into_iter().flat_map(|line| line.folded(width, INDENT)).collect(),
         }
     }
 

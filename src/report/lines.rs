@@ -20,12 +20,12 @@ pub(super) enum Detail {
 pub(super) fn lines(event: &Event, detail: Detail) -> Vec<Text> {
     let steps = detail == Detail::Steps;
     match event {
-        Event::RunStarted { run, command, pipeline, to_build, to_dry_run, to_retag, to_reuse, folder } => {
+        Event::RunStarted { command, pipeline, to_build, to_dry_run, to_retag, to_reuse, folder, .. } => {
             let wanted = [(*to_dry_run, "to dry-run"), (*to_build, "to build"), (*to_retag, "to retag"), (*to_reuse, "to reuse")];
             let wanted: Vec<_> = wanted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
             let wanted = if wanted.is_empty() { "nothing to do".to_owned() } else { wanted.join(", ") };
             let head = Text::new().add(Tone::Strong, format!("{command} {pipeline}")).add(Tone::Plain, format!(": {wanted}"));
-            vec![head.add(Tone::Dim, format!("   run {run}, logs in {folder}"))]
+            vec![head, verb(Tone::Dim, "logs").add(Tone::Dim, folder)]
         }
         Event::NodeReused { node, artifact } => {
             vec![verb(Tone::Dim, "reused").add(Tone::Strong, node.to_string()).add(Tone::Plain, format!("  {artifact}"))]
@@ -99,7 +99,7 @@ fn finished(step: &str, outcome: &Outcome, took: f64) -> Vec<Text> {
                 .add(Tone::Strong, step)
                 .add(Tone::Plain, format!("  {artifact}"))
                 .add(Tone::Dim, format!("  {ran}{took}"));
-            let notes = notes.iter().map(|note| verb(Tone::Plain, "").add(Tone::Dim, format!("not exercised: {note}")));
+            let notes = notes.iter().map(|note| verb(Tone::Plain, "").add(Tone::Dim, note));
             std::iter::once(head).chain(notes).collect()
         }
         Outcome::NotPossible { why } => {

@@ -22,8 +22,9 @@ mod testing;
 mod tests;
 
 use std::io;
+use std::path::Path;
 
-use crate::event::{Event, Stamped};
+use crate::event::{Event, Outcome, Stamped};
 use crate::report::choose::ReporterKind;
 use crate::report::feed::Feed;
 
@@ -37,7 +38,9 @@ pub trait Reporter {
 
 /// How a run is shown.
 #[derive(Debug, Clone, Copy)]
-pub struct Style {
+pub struct Style<'a> {
+    /// Folder that people look from: paths below it are shown relative to it.
+    pub here: &'a Path,
     /// By [`choose::choose`].
     pub kind: ReporterKind,
     /// By [`choose::colour`].
@@ -49,8 +52,8 @@ pub struct Style {
 }
 
 /// A reporter on stdout, which it owns until it is finished.
-pub fn open(style: Style) -> Box<dyn Reporter> {
-    let Style { kind, colour, width, verbose } = style;
+pub fn open(style: Style<'_>) -> Box<dyn Reporter> {
+    let Style { here, kind, colour, width, verbose } = style;
     let feed = match kind {
         ReporterKind::Terminal => Feed::start(terminal::Terminal::new(terminal::Stdout::new(), colour)),
         ReporterKind::Plain => Feed::start(plain::Plain::new(io::stdout(), colour, width)),
@@ -58,18 +61,38 @@ pub fn open(style: Style) -> Box<dyn Reporter> {
         ReporterKind::Json => Feed::start(json::Json(io::stdout())),
     };
     // Programs get everything; people see the last lines of what failed, and the log has the rest.
-    Box::new(OnStdout { feed, output: verbose || kind == ReporterKind::Json })
+    // Programs get whole paths.
+    let here = (kind != ReporterKind::Json).then(|| format!("{}/", here.display()));
+    Box::new(OnStdout { feed, output: verbose || kind == ReporterKind::Json, here })
 }
 
 struct OnStdout {
     feed: Feed,
     output: bool,
+    /// With its slash; taken off paths.
+    here: Option<String>,
+}
+
+/// The event with paths as they are from `here`; `None`: it has none that lies below.
+fn seen_from(here: &str, event: &Event) -> Option<Event> {
+    let mut event = event.clone();
+    let path = match &mut event {
+        Event::RunStarted { folder, .. } => Some(folder),
+        Event::StepStarted { log, .. } => Some(log),
+        Event::StepFinished { outcome: Outcome::Failed(failure), .. } => failure.log.as_mut(),
+        _ => None,
+    }?;
+    *path = path.strip_prefix(here)?.to_owned();
+    Some(event)
 }
 
 impl Reporter for OnStdout {
     fn event(&mut self, event: &Stamped) {
         if self.output || !matches!(event.event, Event::LinesReceived { .. }) {
-            self.feed.send(event);
+            match self.here.as_ref().and_then(|here| seen_from(here, &event.event)) {
+                Some(seen) => self.feed.send(&Stamped { event: seen, ..*event }),
+                None => self.feed.send(event),
+            }
         }
     }
 

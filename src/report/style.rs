@@ -100,6 +100,20 @@ impl Text {
         Self(kept)
     }
 
+    /// Broken between two pieces where the next one would pass `columns`; what follows is indented. A piece is never cut.
+    pub fn folded(self, columns: usize, indent: usize) -> Vec<Self> {
+        let mut lines = vec![Self::new()];
+        for (tone, piece) in self.0 {
+            let line = lines.last_mut().expect("it begins with one");
+            if line.width() > indent && line.width() + width(piece.trim_end()) > columns {
+                lines.push(Self::new().pad_to(indent).add(tone, piece.trim_start()));
+            } else {
+                line.0.push((tone, piece));
+            }
+        }
+        lines
+    }
+
     /// As it is written.
     pub fn render(&self, colour: bool) -> String {
         let mut out = String::new();
@@ -200,6 +214,15 @@ mod tests {
             assert!(cut.width() <= columns, "{columns}: {cut:?}");
             assert_eq!(cut.render(false).contains('…'), (1..22).contains(&columns), "{columns}: {cut:?}");
         }
+    }
+
+    #[test]
+    fn a_line_is_folded_between_its_pieces() {
+        let text = Text::plain("  done ").add(Tone::Strong, "web").add(Tone::Plain, "  ami-1").add(Tone::Dim, "  12 tasks, 5 s");
+        let folded = |columns| text.clone().folded(columns, 7).iter().map(|line| line.render(false)).collect::<Vec<_>>();
+        assert_eq!(folded(40), ["  done web  ami-1  12 tasks, 5 s"]);
+        assert_eq!(folded(31), ["  done web  ami-1", "       12 tasks, 5 s"]);
+        assert_eq!(folded(5), ["  done web", "       ami-1", "       12 tasks, 5 s"]);
     }
 
     #[test]

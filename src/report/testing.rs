@@ -76,7 +76,7 @@ fn phase(step: &StepId, phase: &str) -> Event {
 }
 
 fn done(step: &StepId, artifact: &str, seconds: f64) -> Event {
-    let notes = if step.kind == StepKind::DryRun { vec!["tag `kernel` was skipped".to_owned()] } else { Vec::new() };
+    let notes = if step.kind == StepKind::DryRun { vec!["not exercised: tag `kernel` was skipped".to_owned()] } else { Vec::new() };
     let outcome = Outcome::Succeeded { artifact: artifact.to_owned(), tasks: 12, changed: 5, notes };
     Event::StepFinished { step: step.clone(), outcome, seconds }
 }

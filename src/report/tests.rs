@@ -18,7 +18,8 @@ fn plain_lines_begin_with_their_step() {
     plain::Plain::new(sink.clone(), false, 100).show(&failing_run()).expect("memory");
     assert!(!sink.text().chars().any(|c| c.is_control() && c != '\n'), "no control codes");
     insta::assert_snapshot!(sink.text(), @r##"
-build shop: 1 to dry-run, 3 to build, 1 to reuse   run 20261122t041500-3f9a1c, logs in .ovenbird/runs/r
+build shop: 1 to dry-run, 3 to build, 1 to reuse
+       logs .ovenbird/runs/r
      reused base  ami-0a11
 warning: no `tools` block: versions of tools are not in the key
 dry-run api | started (last time 41 s), log .ovenbird/runs/r/logs/dry-run-api.log
@@ -74,7 +75,8 @@ fn github_gets_a_group_a_step_and_an_annotation_at_the_task() {
 ::error file=ansible/roles/nginx/tasks/main.yml,line=7,title=build web failed::packer exited with 1: nginx : 設定ファイルを置く (ansible/roles/nginx/tasks/main.yml:7)
 "##);
     insta::assert_snapshot!(sink.text(), @r##"
-build shop: 1 to dry-run, 3 to build, 1 to reuse   run 20261122t041500-3f9a1c, logs in .ovenbird/runs/r
+build shop: 1 to dry-run, 3 to build, 1 to reuse
+       logs .ovenbird/runs/r
      reused base  ami-0a11
 ::warning::no `tools` block: versions of tools are not in the key
 dry-run api | started (last time 41 s), log .ovenbird/runs/r/logs/dry-run-api.log
@@ -145,19 +147,24 @@ fn a_terminal_keeps_what_is_finished_and_shows_what_runs() {
   build api                                                                                                                            0:53
   build web  provision  nginx : 設定ファイルを置く                                                                              0:52 / 1:32
 --- above
-build shop: 1 to dry-run, 3 to build, 1 to reuse   run 20261122t041500-3f9a1c, logs in .ovenbird/runs/r
+build shop: 1 to dry-run, 3 to build, 1 to reuse
+       logs .ovenbird/runs/r
      reused base  ami-0a11
 warning: no `tools` block: versions of tools are not in the key
-       done dry-run api  ovenbird/shop/api:44ab09c1d2e3  12 tasks, 5 changed, 38 s
+       done dry-run api  ovenbird/shop/api:44ab09c1d2e3
+            12 tasks, 5 changed, 38 s
             not exercised: tag `kernel` was skipped
 build web | amazon-ebs.image: output in ::group:: words
 build web | ::set-output name=x::y
 build web | removed stray instance i-1 (us-west-2)
 build web | left behind key pair packer_1 (us-west-2)
-     FAILED build web  packer exited with 1: nginx : 設定ファイルを置く (ansible/roles/nginx/tasks/main.yml:7)  1 min 03 s
+     FAILED build web
+            packer exited with 1: nginx : 設定ファイルを置く (ansible/roles/nginx/tasks/main.yml:7)
+            1 min 03 s
     not run build worker  needs build web
        done build api  ami-0b7c  12 tasks, 5 changed, 1 min 32 s
-      wrote api_ami_id = ami-0b7c (was ami-old) in terraform/local/images.auto.tfvars
+      wrote api_ami_id
+            = ami-0b7c (was ami-old) in terraform/local/images.auto.tfvars
 not written terraform/web.auto.tfvars: no image of web
 
  stage          image     time
@@ -284,4 +291,11 @@ fn running_lines_end_by_themselves_and_are_taken_away_when_the_terminal_has_fold
     let text = recorder.0.text();
     terminal.tick().expect("memory");
     assert!(!recorder.0.text()[text.len()..].contains("\u{1b}[J"), "lines that end by themselves are not folded by more room");
+}
+
+#[test]
+fn people_read_paths_from_where_they_are() {
+    let started = |log: &str| crate::event::Event::StepStarted { step: step("web"), log: log.to_owned(), last_seconds: None };
+    assert_eq!(seen_from("/shop/", &started("/shop/.ovenbird/runs/r/logs/w.log")), Some(started(".ovenbird/runs/r/logs/w.log")));
+    assert_eq!(seen_from("/shop/ansible/", &started("/shop/.ovenbird/runs/r/logs/w.log")), None);
 }
