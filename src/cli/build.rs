@@ -42,7 +42,7 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
     let ready = async {
         let survey = Survey::open(project.pipeline(), world).await?;
         update::fill_missing(&mut project, Some(&survey.catalog), common, world, output).await?;
-        let planning = Planning::make(&project, world, Some(&survey), &survey.state, &wishes).await?;
+        let planning = Planning::make(&project, world, Some(&survey), &survey.state, &wishes, output).await?;
         if let Some(saved) = &saved {
             saved.still_fits(&planning.plan).map_err(|misfits| {
                 let all: Vec<String> = misfits.iter().map(ToString::to_string).collect();

@@ -40,7 +40,7 @@ pub async fn run(args: &DryRunArgs, common: &Common, world: &World, output: Outp
         let state = Survey::state(project.pipeline(), world).await?;
         update::fill_missing(&mut project, None, common, world, output).await?;
         let wishes = Wishes { stages, build: false, dry_run: true, emit: Some(false) };
-        let mut planning = Planning::make(&project, world, None, &state, &wishes).await?;
+        let mut planning = Planning::make(&project, world, None, &state, &wishes, output).await?;
         running::refuse_blocked(&planning.plan)?;
         if args.again || args.keep {
             for planned in planning.plan.nodes.iter_mut().filter(|n| n.wanted) {

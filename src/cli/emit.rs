@@ -17,7 +17,6 @@ use crate::event::Event;
 use crate::model::node::NodeId;
 use crate::model::problem::Problems;
 use crate::plan::{emit, hit};
-use crate::ports::Catalog as _;
 
 /// Writes, or says what would be written.
 ///
@@ -32,7 +31,7 @@ pub async fn run(args: &EmitArgs, common: &Common, world: &World, output: Output
         return Ok(Exit::Done);
     }
     let survey = Survey::open(pipeline, world).await?;
-    let images = survey.catalog.images().await?;
+    let images = survey.images(output).await?;
     let mut ids = BTreeMap::new();
     for (node, keyed) in project.keyed(&BTreeMap::new()) {
         let found = keyed.stage_key.map(|key| hit::find(&images, &pipeline.name, &node, key)).unwrap_or_default();

@@ -235,7 +235,7 @@ impl Look<'_> {
         let place = asked.map_or_else(|| region.clone(), |url| format!("{region} at {url}"));
         let catalog = Ec2Catalog::new(client::ec2(&settings), region.clone(), name);
         facts.push(match tokio::time::timeout(PATIENCE, catalog.images()).await {
-            Ok(Ok(images)) => Fact::good("EC2", format!("{place} answers; {} images of this pipeline", images.len())),
+            Ok(Ok(images)) => Fact::good("EC2", format!("{place} answers; {} of this pipeline", count(images.len(), "image"))),
             Ok(Err(error)) => {
                 let failure = Failure::from(error);
                 let (said, help) = match failure {

@@ -18,7 +18,6 @@ use crate::plan::difference::{Change, difference};
 use crate::plan::hit;
 use crate::plan::inputs::Entry;
 use crate::plan::manifest::InputManifest;
-use crate::ports::Catalog as _;
 use crate::report::style::count;
 
 /// Explains.
@@ -30,7 +29,7 @@ pub async fn run(args: &ExplainArgs, common: &Common, world: &World, output: Out
     let name = project.stage_named(&args.stage)?;
     let keyed = project.keyed(&std::collections::BTreeMap::new());
     let survey = Survey::open(project.pipeline(), world).await?;
-    let images = survey.catalog.images().await?;
+    let images = survey.images(output).await?;
     let nodes: Vec<_> = keyed.iter().filter(|(node, _)| node.stage == name).collect();
     let mut text = String::new();
     let mut all = Vec::new();

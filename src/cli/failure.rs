@@ -110,6 +110,14 @@ impl Failure {
         Self::Message { exit, message, help: None }
     }
 
+    /// Its message, the first line of it.
+    pub fn first_line(&self) -> String {
+        match self {
+            Self::Message { message, .. } => message.lines().next().unwrap_or_default().to_owned(),
+            Self::Problems(_) | Self::Said(_) | Self::BrokenPipe => String::new(),
+        }
+    }
+
     /// Says what to do.
     #[must_use]
     pub fn help(self, text: impl Into<String>) -> Self {

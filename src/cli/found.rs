@@ -44,7 +44,10 @@ impl Template {
     /// File name without extension, or the folder's name.
     pub fn stem(&self) -> String {
         let name = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        name.split('.').next().unwrap_or_default().to_owned()
+        let name = name.split('.').next().unwrap_or_default().to_owned();
+        // A folder's name that says only what lies in it, where the source has a name of its own.
+        let source = self.builders.first().and_then(|builder| builder.split_once('.'));
+        source.filter(|_| ["", "packer", "templates"].contains(&name.as_str())).map_or(name, |(_, source)| source.to_owned())
     }
 }
 
@@ -192,6 +195,9 @@ mod tests {
         assert_eq!(found.templates.len(), 2);
         assert_eq!(found.templates[0].source_variable.as_deref(), Some("base_image"));
         assert_eq!(found.templates[0].name_variable.as_deref(), Some("out_name"));
+        let template = |path: &str, builder: &str| super::template(PathBuf::from(path), vec![builder.to_owned()], &[]);
+        assert_eq!(template("packer", "amazon-ebs.golden").stem(), "golden");
+        assert_eq!([template("golden", "amazon-ebs.x").stem(), template("old/web.json", "amazon-ebs").stem()], ["golden", "web"]);
         assert_eq!(found.templates[1].builders, ["amazon-ebs.x"]);
         assert_eq!(found.tfvars[0].ami_names, ["blue_ami_id"]);
     }

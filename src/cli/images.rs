@@ -9,7 +9,6 @@ use crate::cli::project::Project;
 use crate::cli::survey::Survey;
 use crate::cli::world::World;
 use crate::model::artifact::{Image, tags};
-use crate::ports::Catalog as _;
 use crate::report::images_text;
 
 /// Lists.
@@ -20,7 +19,7 @@ pub async fn run(args: &ImagesArgs, common: &Common, world: &World, output: Outp
     let project = Project::read(common, world, output, false)?;
     let stages = project.stages_named(&args.stages)?;
     let survey = Survey::open(project.pipeline(), world).await?;
-    let mut images = survey.catalog.images().await?;
+    let mut images = survey.images(output).await?;
     images.retain(|i| stages.is_empty() || i.tag(tags::STAGE).is_some_and(|s| stages.iter().any(|n| n.as_str() == s)));
     images.sort_by(|a, b| (stage_of(a), &b.created, &b.id).cmp(&(stage_of(b), &a.created, &a.id)));
     if args.json {

@@ -25,7 +25,7 @@ pub async fn run(args: &PlanArgs, common: &Common, world: &World, output: Output
     let wishes = Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, emit: None };
     let survey = Survey::open(project.pipeline(), world).await?;
     update::fill_missing(&mut project, Some(&survey.catalog), common, world, output).await?;
-    let planning = Planning::make(&project, world, Some(&survey), &survey.state, &wishes).await?;
+    let planning = Planning::make(&project, world, Some(&survey), &survey.state, &wishes, output).await?;
     let plan = &planning.plan;
     if let Some(file) = &args.out {
         let file = world.absolute(file);

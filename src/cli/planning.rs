@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::output::Output;
 use crate::cli::project::Project;
 use crate::cli::survey::{self, Survey};
 use crate::cli::world::World;
@@ -16,7 +17,6 @@ use crate::plan::known::{EmitTarget, Known};
 use crate::plan::manifest::InputManifest;
 use crate::plan::plan::{DryRunAction, Plan, Wishes};
 use crate::plan::planner::{self, Given, PlanError};
-use crate::ports::Catalog as _;
 use crate::store::State;
 
 /// A plan with what it was made from.
@@ -39,13 +39,20 @@ impl Planning {
     ///
     /// # Errors
     /// EC2, the state or Docker do not answer; the plan is refused.
-    pub async fn make(project: &Project, world: &World, survey: Option<&Survey>, state: &State, wishes: &Wishes) -> Result<Self, Failure> {
+    pub async fn make(
+        project: &Project,
+        world: &World,
+        survey: Option<&Survey>,
+        state: &State,
+        wishes: &Wishes,
+        output: Output,
+    ) -> Result<Self, Failure> {
         let pipeline = project.pipeline();
         let targets = project.targets();
         let mut docker = BTreeMap::new();
         let mut keyed = project.keyed(&docker);
         let images = match survey {
-            Some(survey) => Some(survey.catalog.images().await?),
+            Some(survey) => Some(survey.images(output).await?),
             None => None,
         };
         let mut known = Known { images, verdicts: BTreeMap::new() };

@@ -132,7 +132,7 @@ pub async fn carry_out(
     };
     let kind = choose::choose(args.json, asked, around);
     let colour = choose::colour(kind, around) && (output.colour || kind == ReporterKind::Github);
-    let mut reporter = report::open(Style { kind, colour, width: output.width, verbose: args.verbose });
+    let mut reporter = report::open(Style { here: &world.cwd, kind, colour, width: output.width, verbose: args.verbose });
     let plan_json = serde_json::to_vec_pretty(plan).map_err(|e| Failure::chain(Exit::Failed, &e))?;
     begun.folder.write_plan(&plan_json).map_err(|e| Failure::chain(Exit::Failed, &e))?;
     let mut record = begun.folder.record()?;

@@ -9,9 +9,11 @@ use std::time::Duration;
 use crate::aws::catalog::Ec2Catalog;
 use crate::cli::client;
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::output::Output;
 use crate::cli::world::World;
 use crate::config::pipeline::{Pipeline, StateLocation};
 use crate::inputs::environment;
+use crate::model::artifact::Image;
 use crate::model::digest::{DryRunKey, StageKey};
 use crate::model::node::NodeId;
 use crate::model::verdict::Verdict;
@@ -19,9 +21,13 @@ use crate::plan::hit;
 use crate::plan::keyed::Keyed;
 use crate::plan::known::Known;
 use crate::plan::manifest::InputManifest;
+use crate::ports::Catalog as _;
 use crate::process::command::CommandLine;
-use crate::process::spawn;
+use crate::process::spawn::{self, SpawnError};
 use crate::store::State;
+
+/// How long a command may be silent.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// Adapters of one pipeline.
 #[derive(Debug)]
@@ -43,6 +49,24 @@ impl Survey {
         let state = State::open(&pipeline.state, || client::s3(&settings, &world.environment))
             .map_err(|e| Failure::chain(Exit::Unavailable, &e).help(e.help()))?;
         Ok(Self { catalog, state })
+    }
+
+    /// Own images with the pipeline's tag. Says so when EC2 lets itself be waited for: the calls are repeated for two minutes.
+    ///
+    /// # Errors
+    /// EC2 does not answer.
+    pub async fn images(&self, output: Output) -> Result<Vec<Image>, Failure> {
+        let asked = self.catalog.images();
+        tokio::pin!(asked);
+        let answer = tokio::select! {
+            biased;
+            answer = &mut asked => answer,
+            () = tokio::time::sleep(QUIET) => {
+                output.say("waiting for EC2, which does not answer yet\n");
+                asked.await
+            }
+        };
+        Ok(answer?)
     }
 
     /// The state alone, for commands that never call EC2. A state in S3 needs AWS's credentials all the same.
@@ -129,24 +153,23 @@ pub async fn docker_id(reference: &str, cwd: &Path, world: &World) -> Result<Opt
     let command = CommandLine::new("docker", cwd)
         .args(["image", "inspect", "--format", "{{.Id}}", "--", reference])
         .envs(environment::passed(&world.environment));
-    let output =
-        spawn::output(&command, Duration::from_secs(20), 64 * 1024).await.map_err(|e| no_docker(&Failure::chain(Exit::Unavailable, &e)))?;
+    let output = spawn::output(&command, Duration::from_secs(20), 64 * 1024).await.map_err(|error| match &error {
+        SpawnError::Start { source, .. } if source.kind() == std::io::ErrorKind::NotFound => no_docker("`docker` is not on PATH"),
+        _ => no_docker(&Failure::chain(Exit::Unavailable, &error).first_line()),
+    })?;
     if output.exit.success() {
         return Ok(Some(output.stdout.trim().to_owned()).filter(|id| !id.is_empty()));
     }
     if output.stderr.contains("No such image") || output.stderr.contains("no such image") {
         return Ok(None);
     }
-    Err(no_docker(&Failure::unavailable(output.stderr.trim().to_owned())))
+    Err(no_docker(output.stderr.trim().lines().next().unwrap_or_default()))
 }
 
-fn no_docker(cause: &Failure) -> Failure {
-    let cause = match cause {
-        Failure::Message { message, .. } => message.lines().next().unwrap_or_default().to_owned(),
-        Failure::Problems(_) | Failure::Said(_) | Failure::BrokenPipe => String::new(),
-    };
-    Failure::unavailable(format!("docker does not answer: {cause}"))
-        .help("start Docker (`systemctl start docker`), or build with `--no-dry-run`; `ovenbird doctor` looks closer")
+fn no_docker(cause: &str) -> Failure {
+    Failure::unavailable(format!("docker does not answer: {cause}")).help(
+        "start Docker (`systemctl start docker`); `plan` and `build` do without it with `--no-dry-run`; `ovenbird doctor` looks closer",
+    )
 }
 
 /// Verdicts of these nodes whose Docker image is still here.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: starts no process and writes nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::cli::args::{Common, ValidateArgs};
@@ -48,6 +49,12 @@ fn check(json: bool, common: &Common, world: &World, output: Output) -> Result<(
         return Err(wrong.into());
     }
     let pipeline = project.pipeline();
+    if !json {
+        // Once a stage, whatever its architectures; what is imprecise is counted below.
+        let keyed = project.keyed(&BTreeMap::new()).into_values();
+        let warnings: BTreeSet<String> = keyed.flat_map(|keyed| keyed.warnings).filter(|w| !w.contains(": imprecise: ")).collect();
+        warnings.iter().for_each(|warning| output.warn(warning));
+    }
     let imprecise: usize = project.inputs.values().map(|i| i.imprecise.len()).sum();
     let mut said = format!(
         "pipeline `{}` is valid: {}, {}, {}\n",

@@ -129,7 +129,7 @@ impl Current<'_> {
             Finished::Stopped => return Err(Halt::Cancelled),
             Finished::Exited(Exit::Code(0)) => {}
             Finished::Exited(_) if pass.failed.is_some() => return Err(self.failed("ansible", task_failed(pass), Some(pass))),
-            Finished::Exited(exit) => return Err(self.failed("packer", format!("packer ended with {exit}"), Some(pass))),
+            Finished::Exited(exit) => return Err(self.packer_ended(exit, Some(pass))),
         }
         self.watch.phase("image");
         let image = self.confirm(catalog, named, parent).await?;

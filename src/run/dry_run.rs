@@ -210,7 +210,7 @@ impl Current<'_> {
             return Err(match second {
                 Some(pass) => self.failed("ansible", format!("second pass: {}", task_failed(pass)), Some(pass)),
                 None if first.failed.is_some() => self.failed("ansible", task_failed(first), Some(first)),
-                None => self.failed("packer", format!("packer ended with {exit}"), None),
+                None => self.packer_ended(exit, None),
             });
         }
         judge(first, own).map_err(|why| self.failed("ansible", why, Some(first)))?;
@@ -318,6 +318,7 @@ impl Current<'_> {
         };
         self.steps.ledger.remember(&verdict).await.map_err(|why| plain("ovenbird", format!("the dry run passed, but {why}")))?;
         let changed = u32::try_from(pass.changed.len()).unwrap_or(u32::MAX);
+        let notes = notes.iter().map(|note| format!("not exercised: {note}")).collect();
         Ok(Outcome::Succeeded { artifact: name.to_owned(), tasks: pass.tasks, changed, notes })
     }
 

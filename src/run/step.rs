@@ -22,7 +22,7 @@ use crate::plan::difference::Change;
 use crate::plan::plan::{Action, Plan, PlannedNode};
 use crate::ports::{Catalog, CatalogError, Facts, Launch, Ready, Stop};
 use crate::process::command::CommandLine;
-use crate::process::spawn::{self, SpawnError};
+use crate::process::spawn::{self, Exit, SpawnError};
 use crate::process::tail;
 use crate::run::reconcile::{DOCKER_TIME, OUTPUT_LIMIT};
 use crate::run::scratch::{self, Scratch};
@@ -208,6 +208,13 @@ impl Current<'_> {
             help: None,
         }
         .into()
+    }
+
+    /// Packer ended badly, and no task of Ansible is to blame.
+    pub(super) fn packer_ended(&self, exit: Exit, pass: Option<&Pass>) -> Halt {
+        let lines = tail::last_lines(self.watch.log, 100);
+        let why = packer_log::why(&lines).map(|why| format!(": {why}")).unwrap_or_default();
+        self.failed("packer", format!("packer ended with {exit}{why}"), pass)
     }
 
     pub(super) fn not_started(error: &SpawnError) -> Halt {

@@ -113,6 +113,12 @@ fn is_id(word: &str, prefix: &str) -> bool {
     word.strip_prefix(prefix).is_some_and(|rest| (8..=17).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
+/// What Packer says about a build that went wrong: the text behind `Build 'x' errored after 3 seconds: `.
+pub fn why(lines: &[String]) -> Option<&str> {
+    let said = lines.iter().rev().find_map(|line| line.split_once("' errored after ")?.1.split_once(": "));
+    said.map(|(_, why)| why.trim()).filter(|why| !why.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +142,17 @@ us-west-2: ami-0cccccccccccccccc
         let file = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut file.as_file(), text.as_bytes()).unwrap();
         read(file.path(), 0).unwrap()
+    }
+
+    #[test]
+    fn the_reason_of_an_error_is_what_stands_behind_the_time() {
+        let lines = [
+            "==> amazon-ebs: error validating regions: no such host",
+            "Build 'amazon-ebs' errored after 45 seconds 341 milliseconds: error validating regions: no such host",
+            "==> Some builds didn't complete successfully and had errors:",
+        ];
+        assert_eq!(why(&lines.map(str::to_owned)), Some("error validating regions: no such host"));
+        assert_eq!(why(&["Build 'x' finished after 3 seconds.".to_owned()]), None);
     }
 
     #[test]
