@@ -79,6 +79,7 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
         run: &run,
         folder: &folder,
         environment: &gathered.environment,
+        inputs: &project.inputs,
         configured: &gathered.configured,
         declared: &gathered.declared,
         secrets: &gathered.secrets,

@@ -76,6 +76,7 @@ pub async fn run(args: &DryRunArgs, common: &Common, world: &World, output: Outp
         run: &run,
         folder: &folder,
         environment: &gathered.environment,
+        inputs: &project.inputs,
         configured: &gathered.configured,
         declared: &gathered.declared,
         secrets: &gathered.secrets,

@@ -179,6 +179,8 @@ fn follow(stage: &Stage, world: &World<'_>) -> Result<Found, Problems> {
     inputs.environment = environment::child_environment(&world.context.environment, &reach.environment, None, Path::new("/")).keyed;
     inputs.imprecise.extend(reach.imprecise);
     inputs.notes.append(&mut reach.notes);
+    let never = rules.never.iter().filter_map(|(path, what)| Some((names::inside(&world.root, path)?, (*what).to_owned())));
+    inputs.never = never.collect();
     Ok(Found { name: stage.name.clone(), rules, image, verify, inputs })
 }
 

@@ -4,6 +4,7 @@
 //! playbook, role, task, module, lookups   follow a playbook      named, search, variables   a name → files, templated ones too
 //! inventory, template, template_hcl, _json   and its like        reach      what was found, why, and where it had to widen
 //! walk, hash                              the one tree walker    environment                the one allow-list
+//! opened                                  was an opened path an input
 //! ```
 //!
 //! Reads the disk and nothing else: the environment comes in as data. Invariant: an input is left out only by the fixed list of the
@@ -11,6 +12,7 @@
 
 pub mod environment;
 pub mod installed;
+pub mod opened;
 pub mod plugins;
 pub mod requirements;
 

@@ -25,6 +25,28 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     name
 }
 
+/// The way back from [`encode`].
+pub(super) fn decode(name: &str) -> PathBuf {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let hex = || u8::from_str_radix(std::str::from_utf8(after.get(1..3)?).ok()?, 16).ok();
+        match (byte, after.first()) {
+            (b'\\', Some(b'x')) if hex().is_some() => {
+                bytes.extend(hex());
+                rest = &after[3..];
+            }
+            (b'\\', Some(b'\\')) => {
+                bytes.push(byte);
+                rest = &after[1..];
+            }
+            _ => bytes.push(byte),
+        }
+    }
+    PathBuf::from(OsStr::from_bytes(&bytes))
+}
+
 /// `path` without `.` and `..`, by its text alone: what Ansible's `unfrackpath(follow=False)` does. Links are not looked at.
 pub(super) fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
@@ -68,6 +90,9 @@ mod tests {
         assert_eq!(encode(b"a\xffb"), "a\\xffb");
         assert_eq!(encode(b"a\\xffb"), "a\\\\xffb");
         assert_eq!(encode("設定".as_bytes()), "設定");
+        for bytes in [&b"a\xffb"[..], b"a\\xffb", "設定/a".as_bytes(), b"\\\xfe\\"] {
+            assert_eq!(decode(&encode(bytes)).as_os_str().as_bytes(), bytes);
+        }
     }
 
     #[test]

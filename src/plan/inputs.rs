@@ -84,6 +84,8 @@ pub struct StageInputs {
     pub imprecise: Vec<Imprecise>,
     /// Files left out by `ignore` and by the fixed list, as `pattern` → how many.
     pub ignored: BTreeMap<String, usize>,
+    /// Paths in the root that are never inputs wherever they are met (what ovenbird writes itself, passwords): name → what it is.
+    pub never: BTreeMap<String, String>,
     /// Things a person may want to know (floating downloads and the like), one lowercase line each.
     pub notes: BTreeSet<String>,
 }

@@ -97,7 +97,7 @@ fn pinned_digests_move_only_with_a_raise_of_format_or_recipe() {
         web.dry_run_key.map(|k| k.0),
     ];
     let short = digests.map(|digest| digest.map(|digest| digest.short()).unwrap_or_default());
-    assert_eq!(short, ["32b156f816d0", "67c449554110", "a12c6593b1b0", "94b7903d569e", "c73b0ef4469d", "b6ed9055c4b8"]);
+    assert_eq!(short, ["3cbcb5a9c1e2", "15f614e3764d", "416352fb1364", "4a9cbebb68b0", "e584926dc8fd", "5c4cdb681a19"]);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn the_canonical_text_is_what_it_was() {
     let expected = [
         r#"{"ansible_config":null,"architecture":"x86_64","arguments":[],"environment":{},"format":"1","freshness":null,"galaxy":[]"#,
         r#","generation":"0","groups":[],"kind":"stage","parent":{"ami":{"id":"ami-x86_64","name":"debian-12-x86_64"}},"pipeline":"shop""#,
-        r#","provision":{"playbook":{"playbook":"ansible/base.yml","template":"packer"}},"recipe":"1","secrets":{},"settings":{"ssh_username":{"string":"admin"}},"stage":"base","tools":{}"#,
+        r#","provision":{"playbook":{"playbook":"ansible/base.yml","template":"packer"}},"recipe":"2","secrets":{},"settings":{"ssh_username":{"string":"admin"}},"stage":"base","tools":{}"#,
     ];
     assert_eq!(text[..trees], expected.concat());
 }

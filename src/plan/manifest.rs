@@ -67,7 +67,8 @@ pub const FORMAT: u32 = 1;
 /// commands fails without a raise).
 ///
 /// - 1: the first.
-pub const RECIPE: u32 = 1;
+/// - 2: the guard: a `sitecustomize` of ours first on `PYTHONPATH`.
+pub const RECIPE: u32 = 2;
 
 /// Which of the two keys a manifest makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

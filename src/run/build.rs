@@ -17,6 +17,7 @@ use crate::plan::plan::PlannedParent;
 use crate::ports::{Catalog, Claim, Claimed, Wanted};
 use crate::process::spawn::Exit;
 use crate::run::fill::{Filling, artifact_name};
+use crate::run::guard::Side;
 use crate::run::reconcile;
 use crate::run::step::{Current, Halt, judge, plain, task_failed};
 use crate::run::watch::{Finished, Report};
@@ -48,18 +49,18 @@ impl Current<'_> {
         // From here on the account may hold something of ours, whatever Packer said.
         let named = self.named().await.unwrap_or_default();
         let sealed = match finished {
-            Ok(finished) => self.confirm_and_seal(catalog, claim, finished, &named, &reports[0], &parent, key).await,
+            Ok(finished) => self.confirm_and_seal(catalog, claim, finished, &named, &reports, &parent, key).await,
             Err(halt) => Err(halt),
         };
-        let keep = sealed.as_ref().ok().map(|image| image.id.as_str());
+        let keep = sealed.as_ref().ok().map(|(image, _)| image.id.as_str());
         reconcile::account(catalog, &self.watch, self.steps.run, &named.ids, keep).await;
-        let image = sealed?;
+        let (image, notes) = sealed?;
         if let Err(why) = self.steps.ledger.sealed(node, &key).await {
             self.watch.say(Event::Warned { message: format!("{}: {} is sealed, but {why}", self.watch.step, image.id) });
         }
         let pass = &reports[0].pass;
         let changed = u32::try_from(pass.changed.len()).unwrap_or(u32::MAX);
-        Ok(Outcome::Succeeded { artifact: image.id, tasks: pass.tasks, changed, notes: Vec::new() })
+        Ok(Outcome::Succeeded { artifact: image.id, tasks: pass.tasks, changed, notes })
     }
 
     async fn packer(&self, parent: &str, key: StageKey, reports: &mut [Report]) -> Result<Finished, Halt> {
@@ -120,11 +121,11 @@ impl Current<'_> {
         claim: Claim,
         finished: Finished,
         named: &Named,
-        report: &Report,
+        reports: &[Report],
         parent: &str,
         key: StageKey,
-    ) -> Result<Image, Halt> {
-        let pass = &report.pass;
+    ) -> Result<(Image, Vec<String>), Halt> {
+        let pass = &reports[0].pass;
         match finished {
             Finished::Stopped => return Err(Halt::Cancelled),
             Finished::Exited(Exit::Code(0)) => {}
@@ -133,10 +134,10 @@ impl Current<'_> {
         }
         self.watch.phase("image");
         let image = self.confirm(catalog, named, parent).await?;
-        let checked = self.check(&image, pass, key).await;
-        if let Err(halt) = checked {
-            return Err(self.take_back(catalog, &image, halt).await);
-        }
+        let notes = match self.check(&image, reports, key).await {
+            Ok(notes) => notes,
+            Err(halt) => return Err(self.take_back(catalog, &image, halt).await),
+        };
         self.watch.phase("seal");
         let mut tags = self.tags(parent);
         tags.insert(tags::PARENT.to_owned(), parent.to_owned());
@@ -144,7 +145,7 @@ impl Current<'_> {
         self.check_stop()?;
         catalog.seal(claim, &image).await?;
         self.watch.say(Event::ImageSealed { node: self.planned.node.clone(), image: image.id.clone() });
-        Ok(image)
+        Ok((image, notes))
     }
 
     /// The one image that Packer made in the pipeline's region, as EC2 tells it, made from the planned parent.
@@ -187,16 +188,18 @@ impl Current<'_> {
         }
     }
 
-    async fn check(&self, image: &Image, pass: &crate::tools::ansible_report::Pass, key: StageKey) -> Result<(), Halt> {
-        let own = matches!(self.stage.recipe, Recipe::Playbook { .. });
+    async fn check(&self, image: &Image, reports: &[Report], key: StageKey) -> Result<Vec<String>, Halt> {
+        let (own, pass) = (matches!(self.stage.recipe, Recipe::Playbook { .. }), &reports[0].pass);
         judge(pass, own).map_err(|why| self.failed("ansible", why, Some(pass)))?;
+        let notes = self.guard(reports, Side::Image, "no seal").await?;
         let now = self.steps.ledger.rekey(&self.planned.node).await.map_err(|why| plain("ovenbird", why))?;
         if now.stage_key != Some(key) {
             let mut failure = plain("ovenbird", format!("inputs changed while {} was being made{}: no seal", image.id, now.told()));
             failure.help = Some("build again; the plan is made from the inputs as they are then".to_owned());
             return Err(failure.into());
         }
-        self.check_stop()
+        self.check_stop()?;
+        Ok(notes)
     }
 
     /// Removes an image that will not be sealed, and says so in the first line.

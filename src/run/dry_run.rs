@@ -16,10 +16,14 @@ use crate::model::verdict::Verdict;
 use crate::plan::plan::PlannedParent;
 use crate::process::spawn::Exit;
 use crate::run::fill::Filling;
+use crate::run::guard::Side;
 use crate::run::step::{Current, Halt, came_to_its_end, judge, plain, task_failed};
 use crate::run::watch::{Finished, Report};
 use crate::tools::docker::{self, FirstProcess, label};
 use crate::tools::{ansible, packer};
+
+/// What a dry run that read something else than its inputs loses.
+pub(super) const NOT_PASSED: &str = "the dry run does not count as passed";
 
 /// Docker image of a dry run that passed.
 pub fn image_name(pipeline: &str, stage: &str, key: &DryRunKey) -> String {
@@ -175,7 +179,7 @@ impl Current<'_> {
             self.remove_containers(named.containers.into_values(), kept).await;
         }
         let proved = match proved {
-            Ok(proved) => self.file(ground, &name, image.as_deref().unwrap_or_default(), proved, &reports).await,
+            Ok((seconds, notes)) => self.file(ground, &name, image.as_deref().unwrap_or_default(), seconds, notes, &reports).await,
             Err(halt) => Err(halt),
         };
         // The name that Packer gave goes in any case; with it the image, when it got no other.
@@ -186,7 +190,7 @@ impl Current<'_> {
         proved
     }
 
-    /// Judges the passes, then runs `verify` in a container of the image. Gives seconds of the verification.
+    /// Judges the passes, then runs `verify` in a container of the image. Gives seconds of the verification, and notes.
     async fn prove(
         &self,
         ground: &Ground,
@@ -195,7 +199,7 @@ impl Current<'_> {
         image: Option<&str>,
         vars_file: Option<&Path>,
         kept: &mut Vec<String>,
-    ) -> Result<f64, Halt> {
+    ) -> Result<(f64, Vec<String>), Halt> {
         let own = matches!(self.stage.recipe, Recipe::Playbook { .. });
         let exit = match finished {
             Finished::Stopped => return Err(Halt::Cancelled),
@@ -221,9 +225,10 @@ impl Current<'_> {
             came_to_its_end(&second.pass).map_err(|why| self.failed("ansible", format!("second pass: {why}"), Some(&second.pass)))?;
         }
         let image = image.ok_or_else(|| self.failed("packer", "packer ended well but its log names no Docker image".to_owned(), None))?;
+        let mut notes = self.guard(reports, Side::Image, NOT_PASSED).await?;
         self.check_stop()?;
         if self.stage.verify.is_none() && !self.keeps() {
-            return Ok(0.0);
+            return Ok((0.0, notes));
         }
         let container = self.start_container(ground, image).await?;
         let verified = self.verify_in(&container, vars_file).await;
@@ -233,7 +238,9 @@ impl Current<'_> {
             // Its end is part of the step, nothing stray; what cannot be removed is found by its label afterwards and reported.
             self.docker(|docker| docker.remove_container(&container)).await.ok();
         }
-        verified
+        let (seconds, more) = verified?;
+        notes.extend(more);
+        Ok((seconds, notes))
     }
 
     fn not_idempotent(&self, changed: &[crate::tools::ansible_report::Place]) -> Halt {
@@ -246,8 +253,8 @@ impl Current<'_> {
     }
 
     /// `verify` straight into a container that booted the image.
-    async fn verify_in(&self, container: &str, vars_file: Option<&Path>) -> Result<f64, Halt> {
-        let Some(verify) = &self.stage.verify else { return Ok(0.0) };
+    async fn verify_in(&self, container: &str, vars_file: Option<&Path>) -> Result<(f64, Vec<String>), Halt> {
+        let Some(verify) = &self.stage.verify else { return Ok((0.0, Vec::new())) };
         let mut reports = [Report::new(self.report("verify.jsonl")?, "verify")];
         let finished = self.play_in(container, verify, vars_file, &mut reports).await?;
         let pass = &reports[0].pass;
@@ -255,7 +262,8 @@ impl Current<'_> {
             Finished::Stopped => Err(Halt::Cancelled),
             Finished::Exited(Exit::Code(0)) => {
                 judge(pass, true).map_err(|why| self.failed("ansible", format!("verify: {why}"), Some(pass)))?;
-                Ok(reports[0].seconds)
+                let notes = self.guard(&reports, Side::Verification, NOT_PASSED).await?;
+                Ok((reports[0].seconds, notes))
             }
             Finished::Exited(_) if pass.failed.is_some() => {
                 Err(self.failed("ansible", format!("verify: {}", task_failed(pass)), Some(pass)))
@@ -265,7 +273,15 @@ impl Current<'_> {
     }
 
     /// Gives the image its name, and remembers the verdict. Both only while the inputs are still those that the key names.
-    async fn file(&self, ground: &Ground, name: &str, image: &str, verify_seconds: f64, reports: &[Report]) -> Result<Outcome, Halt> {
+    async fn file(
+        &self,
+        ground: &Ground,
+        name: &str,
+        image: &str,
+        verify_seconds: f64,
+        read: Vec<String>,
+        reports: &[Report],
+    ) -> Result<Outcome, Halt> {
         self.check_stop()?;
         let now = self.steps.ledger.rekey(&self.planned.node).await.map_err(|why| plain("ovenbird", why))?;
         if now.dry_run_key != Some(ground.key) {
@@ -287,6 +303,7 @@ impl Current<'_> {
         };
         let pass = &reports[0].pass;
         let mut notes = ground.notes.clone();
+        notes.extend(read);
         if !self.stage.dry_run.skip_tags.is_empty() {
             notes.push(format!("tasks tagged {} were skipped", self.stage.dry_run.skip_tags.join(", ")));
         }

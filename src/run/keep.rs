@@ -11,7 +11,8 @@ use crate::model::digest::{Digest, DryRunKey};
 use crate::model::node::NodeId;
 use crate::plan::plan::{DryRunAction, PlannedParent};
 use crate::process::spawn::Exit;
-use crate::run::dry_run::{Ground, image_name};
+use crate::run::dry_run::{Ground, NOT_PASSED, image_name};
+use crate::run::guard::Side;
 use crate::run::step::{Current, Halt, judge, task_failed};
 use crate::run::watch::{Finished, Report};
 use crate::tools::ansible;
@@ -91,9 +92,11 @@ impl Current<'_> {
             Finished::Stopped => Err(Halt::Cancelled),
             Finished::Exited(Exit::Code(0)) => {
                 judge(pass, true).map_err(|why| self.failed("ansible", why, Some(pass)))?;
+                let read = self.guard(&reports, Side::Image, NOT_PASSED).await?;
                 let short = container.get(..12).unwrap_or(container);
                 let changed = u32::try_from(pass.changed.len()).unwrap_or(u32::MAX);
-                let notes = vec![format!("converged in kept container {short}; a quick look, not recorded as passed")];
+                let mut notes = vec![format!("converged in kept container {short}; a quick look, not recorded as passed")];
+                notes.extend(read);
                 Ok(Outcome::Succeeded { artifact: format!("container {short}"), tasks: pass.tasks, changed, notes })
             }
             Finished::Exited(exit) => Err(match pass.failed {

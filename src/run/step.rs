@@ -19,6 +19,7 @@ use crate::model::name::Name;
 use crate::model::node::{NodeId, RunId};
 use crate::model::verdict::Verdict;
 use crate::plan::difference::Change;
+use crate::plan::inputs::StageInputs;
 use crate::plan::plan::{Action, Plan, PlannedNode};
 use crate::ports::{Catalog, CatalogError, Facts, Launch, Ready, Stop};
 use crate::process::command::CommandLine;
@@ -78,6 +79,8 @@ pub struct Steps<'a> {
     pub folder: &'a Path,
     /// Complete environment of a stage's children, by the allow-list.
     pub environment: &'a BTreeMap<Name, BTreeMap<String, String>>,
+    /// What can change each stage, as the keys were made from it.
+    pub inputs: &'a BTreeMap<Name, StageInputs>,
     /// What the user configured about Ansible's plugins, by stage.
     pub configured: &'a BTreeMap<Name, Configured>,
     /// Variables that the stage's own template declares, by stage; a foreign template has no entry.
@@ -232,13 +235,16 @@ impl Current<'_> {
         if self.watch.stopped() { Err(Halt::Cancelled) } else { Ok(()) }
     }
 
-    /// The environment of this stage's children, with TMPDIR and our Ansible plugins.
+    /// The environment of this stage's children, with TMPDIR, our Ansible plugins and the guard.
     pub(super) fn environment(&self, report: &Path) -> Result<BTreeMap<String, String>, Halt> {
         let plugins = self.plugins()?;
         let none = Configured::default();
         let configured = self.steps.configured.get(&self.stage.name).unwrap_or(&none);
         let mut env = self.base_environment();
         env.extend(ansible::environment(&plugins, report, configured));
+        self.start_record(report)?;
+        let python_path = ansible::python_path(&plugins, env.get("PYTHONPATH").map(String::as_str));
+        env.insert("PYTHONPATH".to_owned(), python_path);
         env.insert("TMPDIR".to_owned(), self.scratch.tmp().display().to_string());
         // By default it lies in ANSIBLE_HOME, and so below the checkout: in a deep one ssh finds its socket's path too long.
         env.insert("ANSIBLE_SSH_CONTROL_PATH_DIR".to_owned(), self.scratch.tmp().join("cp").display().to_string());

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::process::command::CommandLine;
+use crate::tools::opened;
 
 /// Our callback plugin; writes the report that [`super::ansible_report`] reads.
 pub const CALLBACK: &str = "ovenbird_callback";
@@ -16,7 +17,8 @@ pub const CONNECTION: &str = "ovenbird_docker";
 pub const NOT_IDEMPOTENT_TAGS: &str = "molecule-idempotence-notest,idempotence-notest";
 
 /// Files that a run folder gets: name below `plugins/` and text.
-pub const PLUGINS: [(&str, &str); 2] = [
+pub const PLUGINS: [(&str, &str); 3] = [
+    opened::SITECUSTOMIZE,
     ("callback_plugins/ovenbird_callback.py", include_str!("../run/assets/callback_plugins/ovenbird_callback.py")),
     ("connection_plugins/ovenbird_docker.py", include_str!("../run/assets/connection_plugins/ovenbird_docker.py")),
 ];
@@ -40,6 +42,20 @@ pub struct Configured {
     pub collections_path: Vec<PathBuf>,
 }
 
+/// Where a run that reports to `report` writes down what it opens.
+pub fn opened_beside(report: &Path) -> PathBuf {
+    report.with_extension("opened")
+}
+
+/// PYTHONPATH of every child: the guard first, then the user's own where a playbook reads it and so gets it.
+pub fn python_path(plugins: &Path, own: Option<&str>) -> String {
+    let guard = plugins.join("guard").display().to_string();
+    match own {
+        Some(own) if !own.is_empty() => format!("{guard}:{own}"),
+        _ => guard,
+    }
+}
+
 /// Variables that bring our plugins in; `plugins` is the folder that holds [`PLUGINS`], `report` the file to write.
 pub fn environment(plugins: &Path, report: &Path, configured: &Configured) -> BTreeMap<String, String> {
     let joined =
@@ -51,6 +67,7 @@ pub fn environment(plugins: &Path, report: &Path, configured: &Configured) -> BT
         ("ANSIBLE_CONNECTION_PLUGINS".to_owned(), joined(&[plugins.join("connection_plugins")], &configured.connection_plugins)),
         ("ANSIBLE_NOCOLOR".to_owned(), "1".to_owned()),
         ("OVENBIRD_REPORT".to_owned(), report.display().to_string()),
+        ("OVENBIRD_OPENED".to_owned(), opened_beside(report).display().to_string()),
     ]);
     if !configured.galaxy_roles.is_empty() {
         env.insert("ANSIBLE_ROLES_PATH".to_owned(), joined(&configured.galaxy_roles, &configured.roles_path));
@@ -141,6 +158,25 @@ mod tests {
         assert_eq!(env["ANSIBLE_CALLBACKS_ENABLED"], "timer,ovenbird_callback");
         assert_eq!(env["ANSIBLE_ROLES_PATH"], "/g:/r");
         assert!(!env.contains_key("ANSIBLE_COLLECTIONS_PATH"), "without galaxy the user's own path is left alone");
+        assert_eq!(env["OVENBIRD_OPENED"], "/t/report.opened");
+        assert_eq!(python_path(Path::new("/p"), Some("/mine:/yours")), "/p/guard:/mine:/yours");
+        assert_eq!(python_path(Path::new("/p"), Some("")), "/p/guard", "an empty entry would be the working folder");
+    }
+
+    #[test]
+    fn the_wiring_is_that_which_recipe_names() {
+        let env = environment(Path::new("/p"), Path::new("/t/report"), &Configured::default());
+        let names: Vec<_> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        insta::assert_snapshot!(names.join("\n"), @r"
+        ANSIBLE_CALLBACKS_ENABLED=ovenbird_callback
+        ANSIBLE_CALLBACK_PLUGINS=/p/callback_plugins
+        ANSIBLE_CONNECTION_PLUGINS=/p/connection_plugins
+        ANSIBLE_NOCOLOR=1
+        OVENBIRD_OPENED=/t/report.opened
+        OVENBIRD_REPORT=/t/report
+        ");
+        // The number that goes into every key. Whoever changes this wiring raises it.
+        assert_eq!(crate::plan::manifest::RECIPE, 2);
     }
 
     #[test]

@@ -19,6 +19,12 @@ pub enum Line {
         ansible: String,
         /// Version of Python.
         python: String,
+        /// Version of Jinja2.
+        #[serde(default)]
+        jinja: Option<String>,
+        /// Is everything that it opens written down.
+        #[serde(default)]
+        guard: bool,
     },
     /// A play began.
     Play {
@@ -46,6 +52,9 @@ pub struct Task {
     pub path: String,
     /// Module.
     pub action: String,
+    /// When it began, in nanoseconds of the monotonic clock; 0 in a result.
+    #[serde(default)]
+    pub at: u64,
     /// Ansible's own, such as gathering facts.
     #[serde(default)]
     pub implicit: bool,
@@ -108,6 +117,12 @@ pub struct Pass {
     pub ansible: Option<String>,
     /// Version of Python.
     pub python: Option<String>,
+    /// Version of Jinja2.
+    pub jinja: Option<String>,
+    /// Playbooks of which nobody wrote down what they opened.
+    pub unguarded: u32,
+    /// When tasks began, on the clock of the record of opened files.
+    pub begun: Vec<(u64, Place)>,
     play: String,
 }
 
@@ -116,21 +131,26 @@ const MACHINE_WORDS: [&str; 5] =
     ["packer_builder_type", "packer_build_name", "virtualization_type", "virtualization_role", "ansible_service_mgr"];
 /// More than anybody reads; a loop that never ends must not fill the memory.
 const KEPT: usize = 200;
+/// The same of tasks that began; a file that is opened later is told with the last one.
+const KEPT_BEGUN: usize = 20_000;
 
 impl Pass {
     /// Adds a line. `root` is taken off the paths.
     pub fn add(&mut self, line: &Line, root: &str) {
         match line {
-            Line::Start { ansible, python, .. } => {
+            Line::Start { ansible, python, jinja, guard, .. } => {
                 self.started += 1;
+                self.unguarded += u32::from(!guard);
                 self.ansible = Some(ansible.clone());
                 self.python = Some(python.clone());
+                self.jinja.clone_from(jinja);
             }
             Line::Play { name, hosts } => {
                 let hosts = hosts.join(", ");
                 self.play = if *name == hosts { format!("`hosts: {hosts}`") } else { format!("`{name}` (`hosts: {hosts}`)") };
             }
             Line::NoHosts => self.no_hosts.push(self.play.clone()),
+            Line::Task(task) if self.begun.len() < KEPT_BEGUN => self.begun.push((task.at, place(task, root))),
             Line::Task(_) => {}
             Line::Result(result) => self.result(result, root),
             Line::Stats {} => self.ended += 1,
@@ -185,6 +205,21 @@ mod tests {
         assert_eq!((pass.started, pass.ended, pass.tasks), (1, 1, 1));
         assert_eq!(pass.changed[0].to_string(), "nginx : install (roles/nginx/tasks/main.yml:3)");
         assert_eq!(pass.ansible.as_deref(), Some("2.19.4"));
+    }
+
+    #[test]
+    fn a_run_that_does_not_say_that_it_was_watched_was_not() {
+        let watched = START.replace("\"python\"", "\"guard\":true,\"jinja\":\"3.1.6\",\"python\"");
+        let pass = pass(&[&watched, START]);
+        assert_eq!((pass.started, pass.unguarded), (2, 1));
+        let pass = pass_of_tasks();
+        assert_eq!(pass.begun[0], (5, Place { task: "t".to_owned(), place: "web.yml:3".to_owned() }));
+    }
+
+    fn pass_of_tasks() -> Pass {
+        pass(&[
+            r#"{"event":"task","at":5,"task":"t","path":"/root/web.yml:3","role":null,"action":"apt","tags":[],"handler":false,"implicit":false}"#,
+        ])
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod ansible_report;
 pub mod docker;
 pub mod galaxy;
 pub mod git;
+pub mod opened;
 pub mod packer;
 pub mod packer_log;
 pub mod versions;

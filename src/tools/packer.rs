@@ -117,7 +117,7 @@ mod tests {
         let names: Vec<_> = line.env.keys().map(|k| k.to_string_lossy().into_owned()).collect();
         assert_eq!(names, ["CHECKPOINT_DISABLE", "PACKER_NO_COLOR", "PATH", "PYTHONUNBUFFERED"]);
         // The number that goes into every key. Whoever changes a rendered command or a fixed variable raises it.
-        assert_eq!(crate::plan::manifest::RECIPE, 1);
+        assert_eq!(crate::plan::manifest::RECIPE, 2);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod catalog;
 mod dry_run;
 mod faults;
 mod foreign;
+mod guard;
 pub mod harness;
 mod interrupts;
 mod pins;

@@ -74,6 +74,18 @@ impl Project {
         }
     }
 
+    /// Puts a script first on PATH under a tool's name; `REAL` in it is the tool itself.
+    pub fn put_before(&mut self, tool: &str, script: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.environment["PATH"].clone();
+        let real = path.split(':').map(|folder| Path::new(folder).join(tool)).find(|file| file.exists()).expect("the tool is on PATH");
+        let bin = self.folder.path().join("before");
+        std::fs::create_dir_all(&bin).expect("a folder can be made");
+        std::fs::write(bin.join(tool), script.replace("REAL", &real.display().to_string())).expect("a file can be written");
+        std::fs::set_permissions(bin.join(tool), std::fs::Permissions::from_mode(0o755)).expect("its mode can be set");
+        self.environment.insert("PATH".to_owned(), format!("{}:{path}", bin.display()));
+    }
+
     /// Builds that the fake Packer ran: stage and `dry-run` or `build`, in the order in which they ended.
     pub fn packer_runs(&self) -> Vec<(String, String)> {
         let text = std::fs::read_to_string(self.folder.path().join("packer-calls")).unwrap_or_default();

@@ -13,6 +13,7 @@ import time
 
 from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__ as ansible_version
+from jinja2 import __version__ as jinja_version
 
 DOCUMENTATION = """
 name: ovenbird_callback
@@ -85,6 +86,9 @@ class CallbackModule(CallbackBase):
             playbook=os.path.join(playbook._basedir, playbook._file_name),
             ansible=ansible_version,
             python=".".join(str(part) for part in sys.version_info[:3]),
+            jinja=jinja_version,
+            # Is what this process opens written down, and where ovenbird will look.
+            guard=bool(os.environ.get("OVENBIRD_OPENED")) and getattr(sys, "_ovenbird_guard", None) == os.environ["OVENBIRD_OPENED"],
         )
 
     def v2_playbook_on_play_start(self, play):
@@ -103,7 +107,8 @@ class CallbackModule(CallbackBase):
 
     def _begin(self, task):
         self._started[task._uuid] = time.monotonic()
-        self._write("task", **self._task(task))
+        # The guard's record has the same clock: what is opened from now on is opened for this task.
+        self._write("task", at=time.monotonic_ns(), **self._task(task))
 
     def v2_runner_on_start(self, host, task):
         # With several hosts (`delegate_to`, a second play) each has its own start.
