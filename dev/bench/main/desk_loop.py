@@ -34,9 +34,10 @@ def measure(bench: Bench) -> list[Figure]:
         ours, theirs = [], []
         for at in range(ROUNDS):
             touch(pipeline, f"{at} for ovenbird")
-            ours.append(bench.ovenbird(pipeline, environment, "dry-run", "--keep", "web").seconds)
-            if f"{at} for ovenbird" not in site_in(kept):
-                raise MeasureError(f"`dry-run --keep` did not write the change of {CHANGED}")
+            ran = bench.ovenbird(pipeline, environment, "dry-run", "--keep", "web")
+            ours.append(ran.seconds)
+            if f"{at} for ovenbird" not in (site := site_in(kept)):
+                raise MeasureError(f"`dry-run --keep` did not write the change of {CHANGED}:\n{ran.output}\nin {kept}:\n{site}")
             touch(pipeline, f"{at} for ansible")
             theirs.append(straight.run())
     finally:
