@@ -255,7 +255,7 @@ pub enum Outcome {
         tasks: u32,
         /// Tasks that changed something.
         changed: u32,
-        /// What a container could not exercise.
+        /// Whole sentences to be shown below it: what a container did not exercise, which container is kept.
         notes: Vec<String>,
     },
     /// It cannot be done for this stage (a foreign template without a Docker source); the build goes on.

@@ -31,7 +31,8 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
     let wishes = match &saved {
         Some(plan) => plan.wishes.clone(),
         None => {
-            Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, emit: args.emit.then_some(true) }
+            let emit = args.emit.then_some(true);
+            Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, again: false, emit }
         }
     };
     let dir = project.pipeline().dir.clone();

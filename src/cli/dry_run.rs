@@ -15,7 +15,7 @@ use crate::cli::survey::Survey;
 use crate::cli::world::World;
 use crate::cli::{galaxy, running, toolcheck, update};
 use crate::inputs::environment;
-use crate::plan::plan::{DryRunAction, Wishes};
+use crate::plan::plan::Wishes;
 use crate::process::{foreground, spawn};
 use crate::run::keep;
 use crate::run::step::{Engine, Steps};
@@ -39,16 +39,10 @@ pub async fn run(args: &DryRunArgs, common: &Common, world: &World, output: Outp
     let ready = async {
         let state = Survey::state(project.pipeline(), world).await?;
         update::fill_missing(&mut project, None, common, world, output).await?;
-        let wishes = Wishes { stages, build: false, dry_run: true, emit: Some(false) };
-        let mut planning = Planning::make(&project, world, None, &state, &wishes, output).await?;
+        let again = args.again || args.keep;
+        let wishes = Wishes { stages, build: false, dry_run: true, again, emit: Some(false) };
+        let planning = Planning::make(&project, world, None, &state, &wishes, output).await?;
         running::refuse_blocked(&planning.plan)?;
-        if args.again || args.keep {
-            for planned in planning.plan.nodes.iter_mut().filter(|n| n.wanted) {
-                if matches!(planned.dry_run, DryRunAction::Passed { .. }) {
-                    planned.dry_run = DryRunAction::Run;
-                }
-            }
-        }
         running::warn(&planning.plan, output);
         if planning.plan.counts().dry_run > 0 {
             let stages = running::stages_that_run(&planning.plan);

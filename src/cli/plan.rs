@@ -22,7 +22,7 @@ use crate::report::plan_text;
 /// Whatever keeps a plan from being made.
 pub async fn run(args: &PlanArgs, common: &Common, world: &World, output: Output) -> Result<Exit, Failure> {
     let mut project = Project::read(common, world, output, false)?;
-    let wishes = Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, emit: None };
+    let wishes = Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, again: false, emit: None };
     let survey = Survey::open(project.pipeline(), world).await?;
     update::fill_missing(&mut project, Some(&survey.catalog), common, world, output).await?;
     let planning = Planning::make(&project, world, Some(&survey), &survey.state, &wishes, output).await?;

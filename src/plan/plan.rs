@@ -171,6 +171,9 @@ pub struct Wishes {
     pub build: bool,
     /// Make the dry runs that have not passed.
     pub dry_run: bool,
+    /// Make the dry runs of wanted stages also where one has passed (`dry-run --again`, `--keep`).
+    #[serde(default)]
+    pub again: bool,
     /// Write emits; `None`: a full run does, a partial one does not.
     pub emit: Option<bool>,
 }

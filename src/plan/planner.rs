@@ -258,10 +258,11 @@ impl<'a> Planner<'a> {
             return;
         }
         let keyed = self.keyed(node);
+        let again = self.wishes.again && self.wanted.contains(node);
         let decision = match keyed.dry_run_key {
             None => DryRunAction::NotPossible { why: self.no_dry_run_key(node) },
             Some(key) => match self.given.known.verdicts.get(&key) {
-                Some(verdict) if verdict.passed && verdict.verify_key == keyed.dry_run_verify_key => {
+                Some(verdict) if !again && verdict.passed && verdict.verify_key == keyed.dry_run_verify_key => {
                     DryRunAction::Passed { image: verdict.image.clone() }
                 }
                 Some(_) | None => {

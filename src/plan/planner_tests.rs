@@ -197,6 +197,14 @@ fn only_a_verdict_that_passed_with_the_present_verification_counts() {
 }
 
 #[test]
+fn a_dry_run_that_is_asked_for_again_starts_from_its_parents_verdict() {
+    let world = world().passed(&["base", "web"]);
+    let plan = world.try_plan(&Wishes { build: false, again: true, ..wishes(&["web"]) }).unwrap();
+    let shown: Vec<_> = plan.nodes.iter().map(|planned| (planned.node.stage.as_str(), &planned.dry_run)).collect();
+    assert!(matches!(&shown[..], [("base", DryRunAction::Passed { .. }), ("web", DryRunAction::Run)]), "{shown:?}");
+}
+
+#[test]
 fn a_stage_that_cannot_be_dry_run_is_built_all_the_same() {
     let mut world = world();
     world.pipeline.stages[0].dry_run.enabled = false;

@@ -237,5 +237,5 @@ impl World {
 }
 
 pub(crate) fn wishes(stages: &[&str]) -> Wishes {
-    Wishes { stages: stages.iter().map(|stage| name(stage)).collect(), build: true, dry_run: true, emit: None }
+    Wishes { stages: stages.iter().map(|stage| name(stage)).collect(), build: true, dry_run: true, again: false, emit: None }
 }

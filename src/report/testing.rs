@@ -190,7 +190,7 @@ pub(super) fn plan() -> Plan {
         format: FORMAT,
         pipeline: "shop".to_owned(),
         region: "ap-northeast-1".to_owned(),
-        wishes: Wishes { stages: Vec::new(), build: true, dry_run: true, emit: None },
+        wishes: Wishes { stages: Vec::new(), build: true, dry_run: true, again: false, emit: None },
         sources: vec![PlannedSource {
             name: "debian_12".to_owned(),
             architecture: "x86_64".to_owned(),

@@ -225,7 +225,7 @@ pub(super) mod tests {
             nodes: nodes.collect(),
             emits: Vec::new(),
             warnings: Vec::new(),
-            wishes: Wishes { stages: Vec::new(), build: true, dry_run: true, emit: None },
+            wishes: Wishes { stages: Vec::new(), build: true, dry_run: true, again: false, emit: None },
         }
     }
 
