@@ -313,7 +313,7 @@ impl Keys {
             targets: &targets,
             earlier: &earlier,
         };
-        plan(given, &Wishes { stages: Vec::new(), build: true, dry_run: false, emit: None }).unwrap()
+        plan(given, &Wishes { stages: Vec::new(), build: true, dry_run: false, again: false, emit: None }).unwrap()
     }
 
     /// Full names of everything of a stage's inputs that is there.
