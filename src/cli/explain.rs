@@ -8,10 +8,13 @@ use serde_json::json;
 
 use crate::cli::args::{Common, ExplainArgs};
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::history::History;
 use crate::cli::output::Output;
 use crate::cli::project::Project;
 use crate::cli::survey::{self, Survey};
 use crate::cli::world::World;
+use crate::inputs::environment;
+use crate::model::artifact::tags;
 use crate::model::digest::StageKey;
 use crate::plan::canonical;
 use crate::plan::difference::{Change, difference};
@@ -30,6 +33,7 @@ pub async fn run(args: &ExplainArgs, common: &Common, world: &World, output: Out
     let keyed = project.keyed(&std::collections::BTreeMap::new());
     let survey = Survey::open(project.pipeline(), world).await?;
     let images = survey.images(output).await?;
+    let git_environment = environment::passed(&world.environment);
     let nodes: Vec<_> = keyed.iter().filter(|(node, _)| node.stage == name).collect();
     let mut text = String::new();
     let mut all = Vec::new();
@@ -42,29 +46,37 @@ pub async fn run(args: &ExplainArgs, common: &Common, world: &World, output: Out
             (None, _) => (earlier.iter().map(|(_, key)| *key).find(|key| Some(*key) != keyed.stage_key), None),
         };
         let new_manifest = match new {
-            Some(key) if Some(key) != keyed.stage_key => {
-                survey::manifest(&survey.state, &key).await?.ok_or_else(|| unknown(&key, &survey))?
-            }
+            Some(key) if Some(key) != keyed.stage_key => survey::kept(&survey.state, &key).await?.map_err(unknown)?,
             _ => keyed.manifest.clone(),
         };
         let new_key = new.or(keyed.stage_key);
         let old_manifest = match old {
-            Some(key) if Some(key) == keyed.stage_key => Some(keyed.manifest.clone()),
-            Some(key) => survey::manifest(&survey.state, &key).await?,
-            None => None,
+            Some(key) if Some(key) == keyed.stage_key => Ok(keyed.manifest.clone()),
+            Some(key) => survey::kept(&survey.state, &key).await?,
+            None => Err(String::new()),
         };
-        if args.key.is_some()
-            && let (Some(key), None) = (&old, &old_manifest)
-        {
-            return Err(unknown(key, &survey));
-        }
+        let (old_manifest, why_not) = match old_manifest {
+            Ok(manifest) => (Some(manifest), String::new()),
+            Err(why) if args.key.is_some() => return Err(unknown(why)),
+            Err(why) => (None, why),
+        };
         let changes = old_manifest.as_ref().map(|old| difference(old, &new_manifest));
         let image = old.and_then(|key| earlier.iter().find(|(_, k)| *k == key)).map(|(image, _)| image.id.clone());
+        let commits = earlier.iter().filter(|(_, key)| Some(*key) == old || Some(*key) == new);
+        let history = History {
+            root: &project.pipeline().root,
+            env: &git_environment,
+            commits: commits.filter_map(|(image, _)| image.tag(tags::GIT).map(str::to_owned)).collect(),
+        };
+        let diffs = match (&old_manifest, &changes) {
+            (Some(old), Some(changes)) => history.differences(old, &new_manifest, changes).await,
+            _ => std::collections::BTreeMap::new(),
+        };
         if args.json {
             all.push(json!({
                 "node": node, "key": new_key, "manifest": new_manifest, "missing": keyed.missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "against": old.map(|key| json!({ "key": key, "image": image, "manifest_known": old_manifest.is_some() })),
-                "changes": changes,
+                "changes": changes, "diffs": diffs,
             }));
             continue;
         }
@@ -77,7 +89,10 @@ pub async fn run(args: &ExplainArgs, common: &Common, world: &World, output: Out
             writeln!(text, "  not in the lock file: {missing}; `ovenbird update` pins it").expect("writing to a String cannot fail");
         }
         lines(&mut text, &new_manifest);
-        against(&mut text, old, image.as_deref(), changes.as_deref(), &survey);
+        against(&mut text, old, image.as_deref(), changes.as_deref(), &why_not);
+        for line in diffs.values().flat_map(|diff| diff.lines()) {
+            writeln!(text, "      {line}").expect("writing to a String cannot fail");
+        }
     }
     if args.json {
         output.json(&all)?;
@@ -87,9 +102,8 @@ pub async fn run(args: &ExplainArgs, common: &Common, world: &World, output: Out
     Ok(Exit::Done)
 }
 
-fn unknown(key: &StageKey, survey: &Survey) -> Failure {
-    Failure::data(format!("no manifest of {} is kept in `{}`", key.short(), survey.state.place()))
-        .help("it is kept by the machine that built it; share the state with `state = \"s3://…\"`")
+fn unknown(why: String) -> Failure {
+    Failure::data(why).help("it is kept by the machine that built it; share the state with `state = \"s3://…\"`")
 }
 
 /// A key by its first digits.
@@ -146,7 +160,7 @@ fn flatten(at: &str, value: &serde_json::Value, rows: &mut Vec<(String, String)>
     }
 }
 
-fn against(text: &mut String, old: Option<StageKey>, image: Option<&str>, changes: Option<&[Change]>, survey: &Survey) {
+fn against(text: &mut String, old: Option<StageKey>, image: Option<&str>, changes: Option<&[Change]>, why_not: &str) {
     let mut say = |line: String| {
         text.push_str(&line);
         text.push('\n');
@@ -154,7 +168,7 @@ fn against(text: &mut String, old: Option<StageKey>, image: Option<&str>, change
     match (old, changes) {
         (None, _) => say("\n  no earlier image of it".to_owned()),
         (Some(key), None) => {
-            say(format!("\n  against {} ({}): its manifest is not in `{}`", image.unwrap_or("—"), key.short(), survey.state.place()));
+            say(format!("\n  against {} ({}): nothing can be said, {why_not}", image.unwrap_or("—"), key.short()));
         }
         (Some(key), Some([])) => say(format!("\n  against {} ({}): nothing differs", image.unwrap_or("—"), key.short())),
         (Some(key), Some(changes)) => {

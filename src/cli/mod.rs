@@ -14,6 +14,7 @@ pub mod explain;
 pub mod failure;
 pub mod found;
 pub mod galaxy;
+pub mod history;
 pub mod images;
 pub mod init;
 pub mod inputs;

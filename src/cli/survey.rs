@@ -24,7 +24,7 @@ use crate::plan::manifest::InputManifest;
 use crate::ports::Catalog as _;
 use crate::process::command::CommandLine;
 use crate::process::spawn::{self, SpawnError};
-use crate::store::State;
+use crate::store::{State, StateError};
 
 /// How long a command may be silent.
 const QUIET: Duration = Duration::from_secs(5);
@@ -123,12 +123,25 @@ pub async fn earlier(
     Ok(manifests)
 }
 
-/// The manifest of a key; `None`: not known here.
+/// The manifest of a key; `None`: not known here, or in a form that this ovenbird does not read.
 ///
 /// # Errors
 /// The state cannot be read.
 pub async fn manifest(state: &State, key: &StageKey) -> Result<Option<InputManifest>, Failure> {
-    state.input_manifest(key).await.map_err(|e| Failure::chain(Exit::Unavailable, &e).help(e.help()))
+    Ok(kept(state, key).await?.ok())
+}
+
+/// The same; where there is none, in words why.
+///
+/// # Errors
+/// The state cannot be read.
+pub async fn kept(state: &State, key: &StageKey) -> Result<Result<InputManifest, String>, Failure> {
+    match state.input_manifest(key).await {
+        Ok(Some(manifest)) => Ok(Ok(manifest)),
+        Ok(None) => Ok(Err(format!("no manifest of {} is kept in `{}`", key.short(), state.place()))),
+        Err(error @ StateError::Format { .. }) => Ok(Err(format!("its manifest, {error}"))),
+        Err(error) => Err(Failure::chain(Exit::Unavailable, &error).help(error.help())),
+    }
 }
 
 /// Ids of the Docker images that stand for sources, on this machine; a reference that is not here is absent.

@@ -12,4 +12,4 @@ mod tfvars_hcl;
 mod tfvars_json;
 #[cfg(test)]
 mod tfvars_tests;
-mod unified;
+pub mod unified;

@@ -17,7 +17,7 @@ enum Kind {
 }
 
 /// `name`: path as shown, with `/`. `old`: `None` when there is no file.
-pub(super) fn unified(name: &str, old: Option<&str>, new: &str) -> String {
+pub fn unified(name: &str, old: Option<&str>, new: &str) -> String {
     if old == Some(new) {
         return String::new();
     }

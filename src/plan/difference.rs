@@ -175,6 +175,20 @@ pub fn difference(old: &InputManifest, new: &InputManifest) -> Vec<Change> {
     changes
 }
 
+/// The entry of a file by its full name; `None` also where the files of its tree are not known.
+pub fn entry<'m>(manifest: &'m InputManifest, path: &str) -> Option<&'m Entry> {
+    manifest.trees.iter().find_map(|(name, digest)| {
+        let file = if path == name {
+            ""
+        } else if name == "." {
+            path
+        } else {
+            path.strip_prefix(name.as_str())?.strip_prefix('/')?
+        };
+        manifest.contents.get(digest)?.get(file)
+    })
+}
+
 /// Names whose values differ, or that only one side has.
 fn moved<K: Ord + Clone, V: PartialEq>(old: &BTreeMap<K, V>, new: &BTreeMap<K, V>) -> Vec<K> {
     let names: BTreeSet<&K> = old.keys().chain(new.keys()).collect();

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::config::lock::{GalaxyPin, Pins, StagePin};
 use crate::config::pipeline::{Pipeline, Recipe, Secret, Tool};
-use crate::model::digest::Digest;
+use crate::model::digest::{Digest, StageKey};
 use crate::model::name::Name;
 use crate::model::node::Architecture;
 use crate::model::value::{Reference, Value};
@@ -17,7 +17,7 @@ use crate::plan::difference::{Change, difference};
 use crate::plan::graph::Graph;
 use crate::plan::inputs::{Entry, StageInputs};
 use crate::plan::keyed::{Keyed, manifests};
-use crate::plan::manifest::InputManifest;
+use crate::plan::manifest::{FORMAT, InputManifest, ManifestParent};
 use crate::plan::testing::{self, name, node};
 
 /// Everything that keys are made from: `base` from a source, `web` from it; `base` uses a bit of everything.
@@ -59,6 +59,30 @@ fn world() -> World {
     base.verify_trees.insert("ansible/verify".to_owned(), testing::tree(&[("base.yml", "verify")]));
     base.environment.insert("ANSIBLE_PIPELINING".to_owned(), "1".to_owned());
     World { pipeline, pins, inputs, docker: testing::docker() }
+}
+
+/// Manifests that stand in the repository with their keys, as this form writes them (with recipe 1: a raise of that is no other
+/// form). Another form without a new number fails here; with one it wants a folder of its own, and the old one stays.
+#[test]
+fn the_manifests_in_the_repository_are_written_the_same_under_the_same_keys() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/manifests/format-{FORMAT}"));
+    let (mut base, mut web) = (world().keyed("base"), world().keyed("web"));
+    for manifest in [&mut base.manifest, &mut web.manifest, &mut base.dry_run_manifest] {
+        manifest.recipe = 1;
+    }
+    // A child's manifest has its parent's key in it.
+    web.manifest.parent = ManifestParent::Stage(StageKey(base.manifest.key().unwrap()));
+    let keys = std::fs::read_to_string(folder.join("keys")).unwrap();
+    let all = [("base", &base.manifest), ("web", &web.manifest), ("base-dry-run", &base.dry_run_manifest)];
+    assert_eq!(keys.lines().count(), all.len());
+    for (name, manifest) in all {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();
+        assert_eq!(serde_json::to_string_pretty(manifest).unwrap() + "\n", text, "{name}");
+        let back: InputManifest = serde_json::from_str(&text).unwrap();
+        let key = back.key().unwrap().to_string();
+        assert_eq!(keys.lines().find_map(|line| line.strip_prefix(&format!("{name} "))), Some(key.as_str()), "{name}");
+        assert_eq!(back.format, FORMAT);
+    }
 }
 
 fn string(text: &str) -> Value {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::model::digest::{Digest, StageKey};
 use crate::plan::inputs::Tree;
-use crate::plan::manifest::InputManifest;
+use crate::plan::manifest::{FORMAT, InputManifest};
 use crate::store::{State, StateError, json};
 
 /// A manifest that stands under another key than its own.
@@ -30,10 +30,23 @@ impl State {
     }
 
     /// The manifest that `key` is the digest of, with the trees that are known.
+    ///
+    /// # Errors
+    /// [`StateError::Format`] for one that another ovenbird wrote in another form; the state cannot be read.
     pub async fn input_manifest(&self, key: &StageKey) -> Result<Option<InputManifest>, StateError> {
-        let Some(mut manifest) = self.manifest::<InputManifest>(key).await? else { return Ok(None) };
+        #[derive(serde::Deserialize)]
+        struct Form {
+            format: u32,
+        }
+        let entry = json("manifests", key.0);
+        let Some(bytes) = self.manifest_bytes(key).await? else { return Ok(None) };
+        let form: Form = serde_json::from_slice(&bytes).map_err(|e| self.damaged(&entry, e))?;
+        if form.format != FORMAT {
+            return Err(StateError::Format { place: self.place().to_owned(), entry, format: form.format });
+        }
+        let mut manifest: InputManifest = serde_json::from_slice(&bytes).map_err(|e| self.damaged(&entry, e))?;
         if manifest.key() != Some(key.0) {
-            return Err(self.damaged(&json("manifests", key.0), OtherDigest(manifest.key())));
+            return Err(self.damaged(&entry, OtherDigest(manifest.key())));
         }
         for digest in manifest.trees.values() {
             if let Some(tree) = self.get_json::<Tree>(&json("trees", *digest)).await? {

@@ -72,6 +72,16 @@ pub enum StateError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Written by another ovenbird, in a form that this one does not know. No harm: its key is another too.
+    #[error("`{entry}` in the state `{place}` has the unknown format {format}")]
+    Format {
+        /// Folder or URL.
+        place: String,
+        /// Entry below it.
+        entry: String,
+        /// Its format.
+        format: u32,
+    },
     /// The bytes are not what was written.
     #[error("`{entry}` in the state `{place}` is damaged")]
     Damaged {
@@ -94,6 +104,9 @@ impl StateError {
                 format!("the credentials in use need s3:GetObject, s3:PutObject and s3:ListBucket on `{place}`")
             }
             Self::Reach { .. } => "look at the folder's permissions and at the room on its disk".to_owned(),
+            Self::Format { .. } => {
+                format!("this ovenbird reads format {}; the version that wrote it can explain it", crate::plan::manifest::FORMAT)
+            }
             Self::Damaged { place, entry, .. } => format!("remove `{place}/{entry}`; it is made again"),
         }
     }

@@ -75,6 +75,19 @@ async fn a_damaged_entry_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
+async fn a_manifest_of_another_format_is_told_as_such_and_is_no_damage() {
+    let dir = tempfile::tempdir().expect("a temp dir");
+    let state = State::folder(dir.path());
+    let key = StageKey(Digest::of(b"of another time"));
+    state.put_manifest(&key, br#"{"format": 99, "of": "another time"}"#.to_vec()).await.expect("it can be written");
+    let error = state.input_manifest(&key).await.expect_err("it cannot be read");
+    assert!(matches!(error, StateError::Format { format: 99, .. }), "{error:?}");
+    assert!(error.to_string().contains("unknown format 99") && !error.help().contains("remove"), "{error} {}", error.help());
+    state.put_manifest(&key, b"{\"form".to_vec()).await.expect("it can be written");
+    assert!(matches!(state.input_manifest(&key).await, Err(StateError::Damaged { .. })));
+}
+
+#[tokio::test]
 async fn a_state_that_cannot_be_read_is_not_empty() {
     let dir = tempfile::tempdir().expect("a temp dir");
     let file = dir.path().join("state");

@@ -1,6 +1,6 @@
-//! git: which commit is checked out, and is the work tree clean.
+//! git: which commit is checked out, is the work tree clean, and what a file held at an earlier commit.
 //!
-//! For tags and records only: neither is ever in a key. Invariant: both commands only read.
+//! For tags, records and explanations only: nothing of it is ever in a key. Invariant: every command only reads.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,6 +27,18 @@ pub fn parse_status(text: &str) -> Option<Head> {
     let commit = text.lines().find_map(|line| line.strip_prefix("# branch.oid "))?;
     let dirty = text.lines().any(|line| !line.starts_with('#') && !line.is_empty());
     (commit != "(initial)").then(|| Head { commit: commit.to_owned(), dirty })
+}
+
+/// The last commits that changed a file, newest first, at most `most`.
+pub fn commits_of(root: &Path, env: &BTreeMap<String, String>, file: &str, most: usize) -> CommandLine {
+    let most = format!("--max-count={most}");
+    CommandLine::new("git", root).envs(env).args(["--literal-pathspecs", "rev-list", &most, "HEAD", "--", file])
+}
+
+/// A file, relative to `root`, as it was at a commit.
+pub fn file_at(root: &Path, env: &BTreeMap<String, String>, commit: &str, file: &str) -> CommandLine {
+    // `--textconv` would run what the user's configuration names; the bytes are wanted.
+    CommandLine::new("git", root).envs(env).args(["cat-file", "blob", &format!("{commit}:./{file}")])
 }
 
 #[cfg(test)]

@@ -77,7 +77,8 @@ fn a_pipeline_is_built_from_nothing_then_not_at_all_then_only_where_a_file_chang
     project.edit(file, "from", "again from");
     project.expect(0, &["inputs", "web", "--why", file]).said("web").said("ansible/web.yml");
     project.expect(65, &["inputs", "api", "--why", file]);
-    project.expect(0, &["explain", "web"]).said(file).said(&web.id);
+    let explained = project.expect(0, &["explain", "web"]);
+    explained.said(file).said(&web.id).said("-{{ greeting }} from").said("+{{ greeting }} again from");
     let text = project.expect(2, &["plan", "--detailed-exitcode"]);
     text.said("1 to build, 2 to reuse").said(&format!("M {file}")).said("1 input changed");
     project.expect(2, &["emit", "--check"]);
