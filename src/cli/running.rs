@@ -37,9 +37,20 @@ pub struct Begun {
     pub folder: RunFolder,
     /// Another run had the lock first: what was read of the checkout before may be as old as that run is long.
     pub waited: bool,
+    _unrecorded: Unrecorded,
     dot: PathBuf,
     signals: mpsc::UnboundedReceiver<String>,
     lock: RunLock,
+}
+
+/// Takes the folder away again when the run ends before its first step.
+struct Unrecorded(RunFolder);
+
+impl Drop for Unrecorded {
+    fn drop(&mut self) {
+        // An empty folder too many is worth no error beside the one that ends the run.
+        self.0.discard_unrecorded().ok();
+    }
 }
 
 /// Takes the lock and makes the run's folder.
@@ -75,7 +86,8 @@ pub async fn begin(
         LockError::Io { .. } => Failure::chain(Exit::Failed, &e),
     })?;
     let folder = RunFolder::create(&dot, &run).map_err(|e| Failure::chain(Exit::Failed, &e))?;
-    Ok(Begun { run, command, folder, waited, dot, signals, lock })
+    let _unrecorded = Unrecorded(folder.clone());
+    Ok(Begun { run, command, folder, waited, _unrecorded, dot, signals, lock })
 }
 
 impl Begun {

@@ -92,6 +92,16 @@ impl RunFolder {
         if temp.exists() { std::fs::remove_dir_all(temp) } else { Ok(()) }
     }
 
+    /// Removes the folder of a run that ended before its first event: of fifty such runs, say while Docker is down, not one should
+    /// push out the record of a run that did something.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn discard_unrecorded(&self) -> io::Result<()> {
+        let recorded = self.path.join("events.jsonl").metadata().is_ok_and(|record| record.len() > 0);
+        if recorded || !self.path.exists() { Ok(()) } else { std::fs::remove_dir_all(&self.path) }
+    }
+
     /// Writes `plan.json`.
     ///
     /// # Errors
@@ -246,6 +256,17 @@ mod tests {
         folder.clear_temp().unwrap();
         assert!(!temp.exists());
         assert!(RunFolder::create(&dot, &run(1)).is_err(), "no two runs share a folder");
+    }
+
+    #[test]
+    fn a_run_that_recorded_nothing_leaves_no_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let [ended, worked] = [1, 2].map(|n| RunFolder::create(root.path(), &run(n)).unwrap());
+        worked.record().unwrap().append("{}").unwrap();
+        for folder in [&ended, &ended, &worked] {
+            folder.discard_unrecorded().unwrap();
+        }
+        assert_eq!(runs(root.path()).unwrap(), [run(2).as_str()]);
     }
 
     #[test]
