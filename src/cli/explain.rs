@@ -118,7 +118,9 @@ fn find(text: &str, known: &[StageKey]) -> Result<StageKey, Failure> {
     match found.as_slice() {
         [one] => Ok(*one),
         [] => {
-            let all: Vec<String> = known.iter().map(StageKey::short).collect();
+            // The present key is an image's too, once it is built.
+            let mut all: Vec<String> = known.iter().map(StageKey::short).collect();
+            all.dedup();
             Err(Failure::usage(format!("no key of this stage begins with `{text}`")).help(format!("known here: {}", all.join(", "))))
         }
         _ => Err(Failure::usage(format!("more than one key begins with `{text}`")).help("give more digits")),

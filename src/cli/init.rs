@@ -1,6 +1,7 @@
 //! `ovenbird init`: writes a small working pipeline, or one that refers to the templates, playbooks and tfvars that are there.
 //!
-//! Invariant: an existing file is never touched; if `ovenbird.hcl` is there, nothing is written at all.
+//! Invariant: an existing file is never touched; if `ovenbird.hcl` is there, nothing is written but the template that its playbooks
+//! need and that is not there.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,13 @@ pub fn run(args: &InitArgs, world: &World, output: Output) -> Result<Exit, Failu
     let folder = world.absolute(&args.folder);
     std::fs::create_dir_all(&folder).map_err(|e| Failure::failed(format!("`{}` cannot be made: {e}", folder.display())))?;
     let pipeline = folder.join("ovenbird.hcl");
-    if pipeline.symlink_metadata().is_ok() {
+    let written = pipeline.symlink_metadata().is_ok();
+    if written && lacks_template(&folder, &pipeline) {
+        write(&folder, own_template("packer"), output)?;
+        output.say("  kept   ovenbird.hcl\n\nNext: `ovenbird validate`.\n");
+        return Ok(Exit::Done);
+    }
+    if written {
         return Err(Failure::data(format!(
             "`{}` is there already; nothing was written",
             args.folder.strip_prefix(".").unwrap_or(&args.folder).join("ovenbird.hcl").display()
@@ -50,21 +57,40 @@ pub fn run(args: &InitArgs, world: &World, output: Output) -> Result<Exit, Failu
     }
     let found = find(&folder);
     let mut files: Vec<(PathBuf, String)> = Vec::new();
-    let own_template = found.templates.is_empty() || !found.playbooks.is_empty();
+    let provisions = found.templates.is_empty() || !found.playbooks.is_empty();
     if found.playbooks.is_empty() && found.templates.is_empty() {
         files.push(("ansible/base.yml".into(), PLAYBOOK.to_owned()));
     }
     // A folder `packer/` that holds somebody's own template is not ours to add to.
     let template = if folder.join("packer").exists() { "packer/ovenbird" } else { "packer" };
-    if own_template {
-        for (path, text) in TEMPLATE {
-            let name = path.strip_prefix("packer/").expect("every path of TEMPLATE begins with packer/");
-            files.push((Path::new(template).join(name), (*text).to_owned()));
-        }
+    if provisions {
+        files.extend(own_template(template));
     }
     let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| world.var(name));
     let region = region.filter(|r| r.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')).unwrap_or("us-east-1");
-    files.push(("ovenbird.hcl".into(), pipeline_text(&folder, &found, region, (template != "packer" && own_template).then_some(template))));
+    files.push(("ovenbird.hcl".into(), pipeline_text(&folder, &found, region, (template != "packer" && provisions).then_some(template))));
+    write(&folder, files, output)?;
+    for line in found.describe() {
+        output.say(&format!("  found  {line}\n"));
+    }
+    output.say("\nNext: `ovenbird validate`, then `ovenbird dry-run` (needs Docker, no cloud account).\n");
+    Ok(Exit::Done)
+}
+
+/// Somebody wrote the pipeline file by hand, and its playbooks have no template to run in.
+fn lacks_template(folder: &Path, pipeline: &Path) -> bool {
+    let playbooks = |text: String| text.lines().any(|line| line.trim_start().starts_with("playbook"));
+    !folder.join("packer").exists() && std::fs::read_to_string(pipeline).is_ok_and(playbooks)
+}
+
+/// The template's files, in `into`.
+fn own_template(into: &str) -> Vec<(PathBuf, String)> {
+    let place = |path: &str| Path::new(into).join(path.strip_prefix("packer/").expect("every path of TEMPLATE begins with packer/"));
+    TEMPLATE.iter().map(|(path, text)| (place(path), (*text).to_owned())).collect()
+}
+
+/// Writes what is not there, and says what it did.
+fn write(folder: &Path, files: Vec<(PathBuf, String)>, output: Output) -> Result<(), Failure> {
     for (path, text) in files {
         let target = folder.join(&path);
         if target.symlink_metadata().is_ok() {
@@ -77,11 +103,7 @@ pub fn run(args: &InitArgs, world: &World, output: Output) -> Result<Exit, Failu
         atomic::write(&target, text.as_bytes()).map_err(|e| Failure::chain(Exit::Failed, &e))?;
         output.say(&format!("  wrote  {}\n", path.display()));
     }
-    for line in found.describe() {
-        output.say(&format!("  found  {line}\n"));
-    }
-    output.say("\nNext: `ovenbird validate`, then `ovenbird dry-run` (needs Docker, no cloud account).\n");
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// A name for a pipeline or stage out of a file's or folder's name.

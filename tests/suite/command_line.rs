@@ -75,6 +75,12 @@ fn init_in_an_empty_folder_makes_a_pipeline_that_is_valid() {
     let before = snapshot(folder.path());
     ovenbird(folder.path(), &["init"]).ended(65).said("is there already");
     assert_eq!(snapshot(folder.path()), before, "a second init touches nothing");
+
+    // A pipeline file that was written by hand, from the README: what its playbooks run in is what `init` is recommended for.
+    std::fs::remove_dir_all(folder.path().join("packer")).unwrap();
+    ovenbird(folder.path(), &["validate"]).ended(65).said("no Packer template for this playbook").said("`ovenbird init`");
+    ovenbird(folder.path(), &["init"]).ended(0).said("kept   ovenbird.hcl").said("wrote  packer/image.pkr.hcl");
+    assert_eq!(snapshot(folder.path()), before);
 }
 
 #[test]
