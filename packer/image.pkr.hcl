@@ -95,25 +95,37 @@ build {
     ]
   }
 
-  # Ansible needs Python on the other side, and `become` needs sudo; an image from a registry may have neither. Services can be
-  # started only when systemd has come up. Not in /tmp: it may be a tmpfs, which `docker cp` cannot write to.
+  # Ansible needs Python on the other side, `become` needs sudo, and an AMI has a user that the image of a registry lacks. Services
+  # can be started only when systemd has come up. Not in /tmp: it may be a tmpfs, which `docker cp` cannot write to.
   provisioner "shell" {
-    only            = ["docker.image"]
-    remote_folder   = "/var/tmp"
-    execute_command = "/bin/sh '{{.Path}}'"
+    only             = ["docker.image"]
+    remote_folder    = "/var/tmp"
+    environment_vars = ["LOGIN=${var.docker_user}"]
+    execute_command  = "{{.Vars}} /bin/sh -e '{{.Path}}'"
     inline = [
       "if [ \"$(cat /proc/1/comm)\" = systemd ]; then",
       "  for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do systemctl list-units >/dev/null 2>&1 && break; sleep 0.2; done",
       "  state=$(timeout 60 systemctl is-system-running --wait) || echo \"systemd is $state\"",
       "fi",
-      "if command -v python3 >/dev/null && command -v sudo >/dev/null; then exit 0; fi",
-      "if command -v apt-get >/dev/null; then apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends python3 sudo >/dev/null",
+      "if command -v python3 >/dev/null && command -v sudo >/dev/null; then :",
+      "elif command -v apt-get >/dev/null; then apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends python3 sudo >/dev/null",
       "elif command -v dnf >/dev/null; then dnf -q -y install python3 sudo",
       "elif command -v yum >/dev/null; then yum -q -y install python3 sudo",
       "elif command -v zypper >/dev/null; then zypper -q -n install python3 sudo",
       "elif command -v apk >/dev/null; then apk -q add python3 sudo",
       "else echo 'this image has neither python3 and sudo nor a package manager that is known here'; exit 1",
       "fi",
+      "if [ \"$LOGIN\" = root ]; then exit 0; fi",
+      "if id -u \"$LOGIN\" >/dev/null 2>&1; then :",
+      "elif command -v useradd >/dev/null; then useradd --create-home --shell /bin/sh \"$LOGIN\"",
+      "elif command -v adduser >/dev/null; then adduser -D \"$LOGIN\"",
+      "else echo \"this image has no user $LOGIN and nothing that makes one\"; exit 1",
+      "fi",
+      # What the engine gives a container by its environment, sudo would drop: the proxy, and that mounted files are written in place.
+      "mkdir -p /etc/sudoers.d",
+      "printf 'Defaults:%s env_keep += \"ANSIBLE_UNSAFE_WRITES http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY\"\\n' \"$LOGIN\" >/etc/sudoers.d/90-dry-run",
+      "printf '%s ALL=(ALL) NOPASSWD:ALL\\n' \"$LOGIN\" >>/etc/sudoers.d/90-dry-run",
+      "chmod 0440 /etc/sudoers.d/90-dry-run",
     ]
   }
 
@@ -137,7 +149,7 @@ build {
   provisioner "ansible" {
     only             = ["docker.image"]
     playbook_file    = var.playbook_file
-    user             = "root"
+    user             = var.docker_user
     groups           = var.groups
     ansible_env_vars = concat(["ANSIBLE_HOST_KEY_CHECKING=False"], var.ansible_env)
     extra_arguments = concat(var.docker_connection != "" ? [] : [

@@ -193,6 +193,12 @@ variable "docker_connection" {
   default     = ""
 }
 
+variable "docker_user" {
+  type        = string
+  description = "User that Ansible works as, made with sudo where the image lacks it. As root, a playbook without `become` passes here and fails on EC2."
+  default     = "root"
+}
+
 variable "docker_repository" {
   type        = string
   description = "Repository of the image that is committed."

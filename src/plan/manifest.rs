@@ -67,7 +67,7 @@ pub const FORMAT: u32 = 1;
 /// commands fails without a raise).
 ///
 /// - 1: the first.
-/// - 2: the guard: a `sitecustomize` of ours first on `PYTHONPATH`.
+/// - 2: the guard: a `sitecustomize` of ours first on `PYTHONPATH`. Dry runs work as `ssh_username`, with sudo.
 pub const RECIPE: u32 = 2;
 
 /// Which of the two keys a manifest makes.

@@ -246,6 +246,12 @@ impl Current<'_> {
         }
     }
 
+    /// Whom Ansible works as in a container: the user that it is on EC2, where the template makes one.
+    pub(super) fn container_user(&self) -> &str {
+        let makes_one = self.steps.declared.get(&self.stage.name).is_some_and(|declared| declared.contains("docker_user"));
+        self.ssh_username().filter(|_| makes_one).unwrap_or("root")
+    }
+
     fn ssh_username(&self) -> Option<&str> {
         self.steps.pipeline.sources.get(self.source_name()?).map(|source| source.ssh_username.as_str())
     }

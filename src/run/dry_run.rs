@@ -151,6 +151,7 @@ impl Current<'_> {
                     ("docker_pull", json!(false)),
                     ("docker_run", json!(docker::run_arguments("{{.Image}}", ground.first, &self.labels(&ground.parent), None))),
                     ("docker_connection", json!(ansible::CONNECTION)),
+                    ("docker_user", json!(self.container_user())),
                     ("docker_repository", json!(repository)),
                     ("docker_tag", json!(unproved)),
                     ("docker_labels", json!(labels)),

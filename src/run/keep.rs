@@ -135,7 +135,7 @@ impl Current<'_> {
         vars_file: Option<&Path>,
         reports: &mut [Report],
     ) -> Result<Finished, Halt> {
-        let inventory = ansible::inventory(container, &self.stage.groups);
+        let inventory = ansible::inventory(container, self.container_user(), &self.stage.groups);
         let inventory = self.scratch.write("inventory", &inventory).map_err(|error| self.unwritable(&error))?;
         let env = self.environment(&reports[0].path)?;
         let arguments = ansible::arguments(&self.stage.ansible_arguments, vars_file);

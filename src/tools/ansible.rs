@@ -108,8 +108,8 @@ pub fn second_pass_script(real: &Path, second_report: Option<&Path>, skip_tags: 
 }
 
 /// Inventory of one container, named `default` as in Packer's own.
-pub fn inventory(container: &str, groups: &[String]) -> String {
-    let host = format!("default ansible_connection={CONNECTION} ansible_host={container} ansible_user=root\n");
+pub fn inventory(container: &str, user: &str, groups: &[String]) -> String {
+    let host = format!("default ansible_connection={CONNECTION} ansible_host={container} ansible_user={user}\n");
     std::iter::once(host).chain(groups.iter().map(|group| format!("[{group}]\ndefault\n"))).collect()
 }
 
@@ -201,8 +201,8 @@ mod tests {
         let want = "ansible-playbook -e packer_build_name=image -e packer_builder_type=docker -i /t/inv --diff -e @/t/vars.json web.yml";
         assert_eq!(line.to_string(), want);
         assert_eq!(
-            inventory("c0", &["web".to_owned()]),
-            "default ansible_connection=ovenbird_docker ansible_host=c0 ansible_user=root\n[web]\ndefault\n"
+            inventory("c0", "admin", &["web".to_owned()]),
+            "default ansible_connection=ovenbird_docker ansible_host=c0 ansible_user=admin\n[web]\ndefault\n"
         );
     }
 

@@ -59,10 +59,15 @@ fn a_dry_run_fails_for_what_packer_itself_lets_pass() {
         ("unproved", "all", "- name: Make a file\n      ansible.builtin.copy: { dest: /srv/made, content: made, mode: '0644' }\n"),
         ("nobody", "databases", "- name: Never here\n      ansible.builtin.command: 'true'\n"),
         ("idle", "all", "- name: Only on Mondays\n      ansible.builtin.command: 'true'\n      when: false\n"),
+        (
+            "forgetful",
+            "all",
+            "- name: Write as nobody in particular\n      become: false\n      ansible.builtin.shell: id -un; echo x > /srv/x\n",
+        ),
     ];
     let mut pipeline = project.read("ovenbird.hcl").split("stage \"base\"").next().expect("it has a head").to_owned();
     for (name, hosts, task) in playbooks {
-        let text = format!("- name: Play {name}\n  hosts: {hosts}\n  gather_facts: false\n  tasks:\n    {task}");
+        let text = format!("- name: Play {name}\n  hosts: {hosts}\n  become: true\n  gather_facts: false\n  tasks:\n    {task}");
         project.write(&format!("ansible/{name}.yml"), &text);
         let verify = if name == "unproved" { "\n  verify   = \"ansible/verify/unproved.yml\"" } else { "" };
         writeln!(pipeline, "stage \"{name}\" {{\n  from     = source.debian_12\n  playbook = \"ansible/{name}.yml\"{verify}\n}}\n")
@@ -87,12 +92,14 @@ fn a_dry_run_fails_for_what_packer_itself_lets_pass() {
         outcome
     };
     let unstable = failed("unstable", "changed something in the second pass");
-    assert_eq!(unstable["task"], "Append a line (ansible/unstable.yml:5)", "{unstable}");
+    assert_eq!(unstable["task"], "Append a line (ansible/unstable.yml:6)", "{unstable}");
     assert_eq!(outcome("exempt")["outcome"], "succeeded", "{}", outcome("exempt"));
     let unproved = failed("unproved", "verify: a task failed");
     assert_eq!(unproved["task"], "Another file is there (ansible/verify/unproved.yml:5)", "{unproved}");
     failed("nobody", "no host matched in play `Play nobody` (`hosts: databases`)");
     failed("idle", "no task was executed");
+    let forgetful = failed("forgetful", "a task failed");
+    assert!(forgetful["last_lines"].to_string().contains("\\\"stdout\\\": \\\"admin\\\""), "as on EC2, and not as root: {forgetful}");
 
     assert_eq!(project.containers(), Vec::<String>::new());
     let images = project.dry_run_images();

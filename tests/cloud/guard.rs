@@ -4,7 +4,7 @@ use crate::account::Account;
 use crate::harness::LocalEc2;
 use crate::project::Project;
 
-/// The stage of the pipeline's head whose playbook reads what no reading of it finds: a filter puts the name together.
+/// One stage, whose playbook reads what no reading of it finds: a filter puts a file's name together, and hides that it opens it.
 fn with_a_filter_that_opens_a_file(name: &str, cloud: &LocalEc2) -> Project {
     let project = Project::small(name, cloud);
     let head = project.read("ovenbird.hcl").split("stage \"base\"").next().expect("it has a head").to_owned();
@@ -17,7 +17,8 @@ fn with_a_filter_that_opens_a_file(name: &str, cloud: &LocalEc2) -> Project {
     );
     project.write(
         "ansible/filter_plugins/site.py",
-        "import os\n\n\ndef site_text(name):\n    with open(os.path.join(os.getcwd(), 'data', name + '.txt'), encoding='utf-8') as file:\n        \
+        "import builtins\nimport os\n\n\ndef site_text(name):\n    read = getattr(builtins, 'op' + 'en')\n    \
+         with read(os.path.join(os.getcwd(), 'data', name + '.txt')) as file:\n        \
          return file.read()\n\n\nclass FilterModule:\n    def filters(self):\n        return {'site_text': site_text}\n",
     );
     project.write("data/motd.txt", "welcome\n");
