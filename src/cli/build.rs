@@ -12,7 +12,7 @@ use crate::cli::launching::{Gathered, Records};
 use crate::cli::output::Output;
 use crate::cli::planning::Planning;
 use crate::cli::project::Project;
-use crate::cli::survey::Survey;
+use crate::cli::survey::{self, Survey};
 use crate::cli::world::World;
 use crate::cli::{emit, galaxy, running, toolcheck, update};
 use crate::event::Event;
@@ -41,9 +41,9 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
         project = Project::read(common, world, output, true)?;
     }
     let ready = async {
-        let survey = Survey::open(project.pipeline(), world).await?;
-        update::fill_missing(&mut project, Some(&survey.catalog), common, world, output).await?;
-        let planning = Planning::make(&project, world, Some(&survey), &survey.state, &wishes, output).await?;
+        let asked = Survey::open(project.pipeline(), world).await?;
+        update::fill_missing(&mut project, Some(&asked.catalog), common, world, output).await?;
+        let mut planning = Planning::make(&project, world, Some(&asked), &asked.state, &wishes, output).await?;
         if let Some(saved) = &saved {
             saved.still_fits(&planning.plan).map_err(|misfits| {
                 let all: Vec<String> = misfits.iter().map(ToString::to_string).collect();
@@ -52,6 +52,9 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
             })?;
         }
         running::refuse_blocked(&planning.plan)?;
+        if survey::fetch(&planning.plan, &planning.docker, project.pipeline(), world, output).await? {
+            planning = Planning::make(&project, world, Some(&asked), &asked.state, &wishes, output).await?;
+        }
         running::warn(&planning.plan, output);
         let counts = planning.plan.counts();
         if counts.build + counts.dry_run > 0 {
@@ -59,7 +62,7 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
             toolcheck::check(project.pipeline(), &stages, counts.dry_run > 0, world).await?;
             galaxy::ensure(&project, &stages, world).await?;
         }
-        Ok((survey, planning))
+        Ok((asked, planning))
     };
     let (survey, planning) = begun.prepare(ready, output).await?;
 

@@ -11,7 +11,7 @@ use crate::cli::launching::{Gathered, Records};
 use crate::cli::output::Output;
 use crate::cli::planning::Planning;
 use crate::cli::project::Project;
-use crate::cli::survey::Survey;
+use crate::cli::survey::{self, Survey};
 use crate::cli::world::World;
 use crate::cli::{galaxy, running, toolcheck, update};
 use crate::inputs::environment;
@@ -41,8 +41,11 @@ pub async fn run(args: &DryRunArgs, common: &Common, world: &World, output: Outp
         update::fill_missing(&mut project, None, common, world, output).await?;
         let again = args.again || args.keep;
         let wishes = Wishes { stages, build: false, dry_run: true, again, emit: Some(false) };
-        let planning = Planning::make(&project, world, None, &state, &wishes, output).await?;
+        let mut planning = Planning::make(&project, world, None, &state, &wishes, output).await?;
         running::refuse_blocked(&planning.plan)?;
+        if survey::fetch(&planning.plan, &planning.docker, project.pipeline(), world, output).await? {
+            planning = Planning::make(&project, world, None, &state, &wishes, output).await?;
+        }
         running::warn(&planning.plan, output);
         if planning.plan.counts().dry_run > 0 {
             let stages = running::stages_that_run(&planning.plan);

@@ -21,10 +21,12 @@ use crate::plan::hit;
 use crate::plan::keyed::Keyed;
 use crate::plan::known::Known;
 use crate::plan::manifest::InputManifest;
+use crate::plan::plan::{DryRunAction, Plan, PlannedParent};
 use crate::ports::Catalog as _;
 use crate::process::command::CommandLine;
 use crate::process::spawn::{self, SpawnError};
 use crate::store::{State, StateError};
+use crate::tools::docker::Docker;
 
 /// How long a command may be silent.
 const QUIET: Duration = Duration::from_secs(5);
@@ -177,6 +179,44 @@ pub async fn docker_id(reference: &str, cwd: &Path, world: &World) -> Result<Opt
         return Ok(None);
     }
     Err(no_docker(output.stderr.trim().lines().next().unwrap_or_default()))
+}
+
+/// Fetches the Docker images that the dry runs of a plan start from and that are not among `here`; says so. `true`: there was one,
+/// and keys that were made without its id are no longer what they would be.
+///
+/// # Errors
+/// An image cannot be fetched.
+pub async fn fetch(
+    plan: &Plan,
+    here: &BTreeMap<String, String>,
+    pipeline: &Pipeline,
+    world: &World,
+    output: Output,
+) -> Result<bool, Failure> {
+    /// A registry may be slow, and its image large.
+    const PATIENCE: Duration = Duration::from_mins(30);
+    let mut lacking = BTreeMap::new();
+    for planned in plan.nodes.iter().filter(|planned| planned.dry_run == DryRunAction::Run) {
+        if let PlannedParent::Source { name, docker: Some(image), .. } = &planned.parent
+            && !here.contains_key(image)
+        {
+            lacking.insert(image, name);
+        }
+    }
+    let env = environment::passed(&world.environment);
+    for (image, source) in &lacking {
+        output.say(&format!("fetching Docker image `{image}` of source `{source}`\n"));
+        let command = Docker { root: &pipeline.root, env: &env }.pull(image);
+        let said = spawn::output(&command, PATIENCE, 64 * 1024)
+            .await
+            .map_err(|e| no_docker(&Failure::chain(Exit::Unavailable, &e).first_line()))?;
+        if !said.exit.success() {
+            let why = said.stderr.trim().lines().last().unwrap_or_default().to_owned();
+            return Err(Failure::unavailable(format!("Docker image `{image}` is not on this machine and cannot be fetched: {why}"))
+                .help(format!("`docker` of source `{source}` names an image that is here or in a registry")));
+        }
+    }
+    Ok(!lacking.is_empty())
 }
 
 fn no_docker(cause: &str) -> Failure {

@@ -13,7 +13,14 @@ fn steps_started(events: &[serde_json::Value]) -> Vec<String> {
 #[test]
 fn a_dry_run_passes_once_without_a_call_to_ec2_and_a_kept_container_is_converged_in() {
     let cloud = LocalEc2::start(true);
-    let project = Project::small("dry", &cloud);
+    let mut project = Project::small("dry", &cloud);
+    // A machine that has not got the source's image yet, and a registry that has.
+    let source = format!("ovenbird/{}/source:1", project.name);
+    project.edit("ovenbird.hcl", "ovenbird-base/debian:12", &source);
+    project.put_before(
+        "docker",
+        "#!/bin/sh\n[ \"$1\" = pull ] || exec REAL \"$@\"\nfor image; do :; done\nexec REAL tag ovenbird-base/debian:12 \"$image\"\n",
+    );
 
     let mut started = steps_started(&project.expect(0, &["dry-run", "web", "--keep", "--json"]).events());
     started.sort();
@@ -22,11 +29,15 @@ fn a_dry_run_passes_once_without_a_call_to_ec2_and_a_kept_container_is_converged
     let stages = docker(&["inspect", "--format", "{{index .Config.Labels \"ovenbird.stage\"}}", &kept.join(" ")]);
     assert_eq!(stages, ["web"], "base had to run, and nobody asked for its container");
     docker(&["rm", "--force", "--volumes", &kept[0]]);
-    assert_eq!(project.dry_run_images().len(), 2, "{:?}", project.dry_run_images());
+    assert_eq!(project.dry_run_images().len(), 3, "the source's, base, web: {:?}", project.dry_run_images());
     assert_eq!(project.scratch_left(), Vec::<std::path::PathBuf>::new());
 
     let again = project.expect(0, &["dry-run", "web", "--json"]).events();
-    assert_eq!(steps_started(&again), Vec::<String>::new(), "the verdicts are remembered");
+    assert_eq!(
+        steps_started(&again),
+        Vec::<String>::new(),
+        "the verdicts are remembered, under keys with the id of the image that was fetched"
+    );
 
     let template = "ansible/roles/web/templates/index.html.j2";
     // Nothing changed since it passed: a container is asked for all the same, and starts from what passed.
@@ -40,7 +51,7 @@ fn a_dry_run_passes_once_without_a_call_to_ec2_and_a_kept_container_is_converged
     project.expect(0, &["dry-run", "web", "--keep"]).said("not recorded as passed");
     assert_eq!(project.containers(), kept, "the same container");
     assert_eq!(page(), "Hello once more from the small site");
-    assert_eq!(project.dry_run_images().len(), 2, "a quick look has no image: it was not recorded as passed");
+    assert_eq!(project.dry_run_images().len(), 3, "a quick look has no image: it was not recorded as passed");
 
     assert_eq!(cloud.calls().len(), 0, "{:?}", cloud.calls());
 }
