@@ -28,12 +28,11 @@ use crate::run::step::{Engine, Steps};
 pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Output) -> Result<Exit, Failure> {
     let saved = args.plan.as_ref().map(|file| read_plan(&world.absolute(file))).transpose()?;
     let mut project = Project::read(common, world, output, true)?;
-    let wishes = match &saved {
-        Some(plan) => plan.wishes.clone(),
-        None => {
-            let emit = args.emit.then_some(true);
-            Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, again: false, emit }
-        }
+    let wishes = if let Some(plan) = &saved {
+        plan.wishes.clone()
+    } else {
+        let emit = args.emit.then_some(true);
+        Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, again: false, emit }
     };
     let dir = project.pipeline().dir.clone();
     let mut begun = running::begin(&dir, "build", &args.running, world, output).await?;
@@ -64,7 +63,7 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
         }
         Ok((asked, planning))
     };
-    let (survey, planning) = begun.prepare(ready, output).await?;
+    let (survey, planning) = begun.prepare(Box::pin(ready), output).await?;
 
     let gathered = Gathered::of(&project, world, planning.plan.counts().build > 0).await?;
     let records = Records {

@@ -54,7 +54,7 @@ pub async fn run(args: &DryRunArgs, common: &Common, world: &World, output: Outp
         }
         Ok((state, planning))
     };
-    let (state, planning) = begun.prepare(ready, output).await?;
+    let (state, planning) = begun.prepare(Box::pin(ready), output).await?;
 
     let gathered = Gathered::of(&project, world, false).await?;
     let records = Records {

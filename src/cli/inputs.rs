@@ -106,7 +106,7 @@ fn as_text(inputs: &StageInputs) -> String {
     text
 }
 
-/// What the verification reads and the image does not: most of its closure (ansible.cfg, group_vars, plugins) is the image's too.
+/// What the verification reads and the image does not: most of its closure (`ansible.cfg`, `group_vars`, plugins) is the image's too.
 fn verification_alone(inputs: &StageInputs) -> BTreeMap<String, Tree> {
     let mut alone = inputs.verify_trees.clone();
     for (name, tree) in &mut alone {

@@ -86,8 +86,7 @@ pub async fn begin(
         LockError::Io { .. } => Failure::chain(Exit::Failed, &e),
     })?;
     let folder = RunFolder::create(&dot, &run).map_err(|e| Failure::chain(Exit::Failed, &e))?;
-    let _unrecorded = Unrecorded(folder.clone());
-    Ok(Begun { run, command, folder, waited, _unrecorded, dot, signals, lock })
+    Ok(Begun { run, command, _unrecorded: Unrecorded(folder.clone()), folder, waited, dot, signals, lock })
 }
 
 impl Begun {

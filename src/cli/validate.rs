@@ -53,7 +53,9 @@ fn check(json: bool, common: &Common, world: &World, output: Output) -> Result<(
         // Once a stage, whatever its architectures; what is imprecise is counted below.
         let keyed = project.keyed(&BTreeMap::new()).into_values();
         let warnings: BTreeSet<String> = keyed.flat_map(|keyed| keyed.warnings).filter(|w| !w.contains(": imprecise: ")).collect();
-        warnings.iter().for_each(|warning| output.warn(warning));
+        for warning in &warnings {
+            output.warn(warning);
+        }
     }
     let imprecise: usize = project.inputs.values().map(|i| i.imprecise.len()).sum();
     let mut said = format!(
