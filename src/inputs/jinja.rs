@@ -104,11 +104,19 @@ pub(super) fn calls(text: &str) -> Vec<Call> {
             }
             let after = text[at + name.len()..].trim_start();
             let Some(after) = after.strip_prefix('(') else { continue };
-            let Some(inside) = balanced(after) else { continue };
+            let line = text[..at].matches('\n').count();
+            let Some(inside) = balanced(start_of(after)) else {
+                // Without an end it is mostly prose; with a plugin's name it is a call whose arguments nobody knows.
+                let plugin = start_of(after).split([',', ')']).next().and_then(|first| quoted(first).map(short));
+                if plugin.is_some() {
+                    calls.push(Call { plugin, arguments: vec!["unknown_text()".to_owned()], line });
+                }
+                continue;
+            };
             let mut arguments = split(inside, ",").into_iter().map(|a| a.trim().to_owned());
             let plugin = arguments.next().and_then(|first| quoted(&first).map(short));
             let arguments = arguments.filter(|a| !a.is_empty()).collect();
-            calls.push(Call { plugin, arguments, line: text[..at].matches('\n').count() });
+            calls.push(Call { plugin, arguments, line });
         }
     }
     calls
@@ -145,6 +153,13 @@ pub(super) fn renamed(text: &str) -> Option<usize> {
     None
 }
 
+/// Longest call or statement that is taken apart: a text that opens thousands and closes none must not be read thousands of times.
+const LONGEST: usize = 4_000;
+
+fn start_of(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST)]
+}
+
 /// A plugin or module without the prefix that means the same as none.
 pub(super) fn short(name: &str) -> String {
     let name = name.trim();
@@ -179,6 +194,7 @@ pub(super) fn included(text: &str) -> Vec<(Result<String, String>, usize)> {
         if !matches!(word, "include" | "import" | "extends" | "from") {
             continue;
         }
+        let rest = start_of(rest);
         let rest = rest.split("%}").next().unwrap_or(rest);
         let expression = [" import ", " as ", " ignore ", " with ", " without "].iter().fold(rest, |e, word| split(e, word)[0]);
         let expression = expression.trim().trim_end_matches(['-', '+']).trim();

@@ -235,6 +235,10 @@ impl Keys {
     }
 
     pub(crate) fn load(&self) -> Loaded {
+        self.try_load().unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    pub(crate) fn try_load(&self) -> Result<Loaded, Problems> {
         let request = LoadRequest {
             file: self.path("ovenbird.hcl"),
             root: Some(self.root()),
@@ -244,7 +248,7 @@ impl Keys {
             env_present: &|_| true,
             require_secrets: false,
         };
-        load(&request).unwrap_or_else(|problems| panic!("{problems:?}"))
+        load(&request)
     }
 
     pub(crate) fn try_inputs(&self) -> Result<BTreeMap<Name, StageInputs>, Problems> {

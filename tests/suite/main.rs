@@ -1,8 +1,10 @@
 //! Tests that need no cloud: one binary, one module a subject.
 
+mod bad_inputs;
 mod bad_pipeline;
 mod bad_references;
 mod command_line;
+mod fuzzed;
 mod galaxy;
 mod keys_tree;
 mod pipeline_files;
