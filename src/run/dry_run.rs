@@ -13,13 +13,13 @@ use crate::config::pipeline::Recipe;
 use crate::event::Outcome;
 use crate::model::digest::DryRunKey;
 use crate::model::verdict::Verdict;
-use crate::plan::plan::PlannedParent;
 use crate::process::spawn::Exit;
 use crate::run::fill::Filling;
+use crate::run::ground::Ground;
 use crate::run::guard::Side;
 use crate::run::step::{Current, Halt, came_to_its_end, judge, plain, task_failed};
 use crate::run::watch::{Finished, Report};
-use crate::tools::docker::{self, FirstProcess, label};
+use crate::tools::docker::{self, label};
 use crate::tools::{ansible, packer};
 
 /// What a dry run that read something else than its inputs loses.
@@ -28,15 +28,6 @@ pub(super) const NOT_PASSED: &str = "the dry run does not count as passed";
 /// Docker image of a dry run that passed.
 pub fn image_name(pipeline: &str, stage: &str, key: &DryRunKey) -> String {
     format!("ovenbird/{pipeline}/{stage}:{}", key.short())
-}
-
-/// What of the container was found out before Packer starts.
-pub(super) struct Ground {
-    /// Docker image of the parent.
-    pub(super) parent: String,
-    pub(super) first: FirstProcess,
-    pub(super) key: DryRunKey,
-    pub(super) notes: Vec<String>,
 }
 
 impl Current<'_> {
@@ -50,45 +41,6 @@ impl Current<'_> {
         let outcome = self.dry_run_on(&ground, &mut kept).await;
         self.remove_containers([], &kept).await;
         outcome
-    }
-
-    /// Docker image of the parent and the key of the dry run, or why there can be none.
-    pub(super) fn possible(&self) -> Result<(String, DryRunKey), String> {
-        let not_possible = |why: &str| Err(why.to_owned());
-        if let Recipe::Template { dry_run_only, .. } = &self.stage.recipe
-            && dry_run_only.is_empty()
-        {
-            return not_possible("no Docker builder of its template is named (`dry_run_only = [...]`)");
-        }
-        let parent = match (&self.planned.parent, &self.ready.parent_docker) {
-            (PlannedParent::Source { docker: Some(docker), .. }, _) | (PlannedParent::Node { .. }, Some(docker)) => docker.clone(),
-            (PlannedParent::Source { name, .. }, _) => return not_possible(&format!("source `{name}` has no `docker` image")),
-            (PlannedParent::Node { node }, None) => return not_possible(&format!("`{node}` has no dry-run image")),
-        };
-        let Some(key) = self.planned.dry_run_key else { return not_possible("its dry run has no key") };
-        Ok((parent, key))
-    }
-
-    /// Looks at what the dry run starts from.
-    pub(super) async fn ground(&self, parent: String, key: DryRunKey) -> Result<Ground, Halt> {
-        self.watch.phase("launch");
-        if self.docker(|docker| docker.image_id(&parent)).await.is_err() {
-            self.docker(|docker| docker.pull(&parent)).await?;
-        }
-        let (cgroup, host) = self.engine().await?;
-        let mut notes = Vec::new();
-        if host != self.planned.node.architecture.as_str() && !(host == "aarch64" && self.planned.node.architecture.as_str() == "arm64") {
-            notes.push(format!("ran on {host}, not on {}", self.planned.node.architecture));
-        }
-        let probe = ["--rm", "--entrypoint=", "--", &parent, "/bin/sh", "-c", docker::PROBE].map(str::to_owned);
-        let found = self.docker(|docker| docker.run(&probe)).await?;
-        let first = if found.lines().any(|line| line == "init") {
-            FirstProcess::Systemd(*cgroup)
-        } else {
-            notes.push(format!("services were not started: `{parent}` has no /sbin/init"));
-            FirstProcess::Sleep
-        };
-        Ok(Ground { parent, first, key, notes })
     }
 
     /// Labels of a container of this step.

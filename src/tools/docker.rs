@@ -87,7 +87,7 @@ pub fn run_arguments(image: &str, first: FirstProcess, labels: &BTreeMap<String,
     args.extend(labels.iter().map(|(name, value)| format!("--label={name}={value}")));
     args.extend(["--entrypoint=", "--", image].map(str::to_owned));
     match first {
-        FirstProcess::Systemd(_) => args.push("/sbin/init".to_owned()),
+        FirstProcess::Systemd(_) => args.push(INIT.to_owned()),
         FirstProcess::Sleep => args.extend(["/bin/sh", "-c", "while :; do sleep 3600; done"].map(str::to_owned)),
     }
     args
@@ -180,7 +180,12 @@ impl Docker<'_> {
         self.line(["exec", "-it", container, "/bin/sh", "-c", "command -v bash >/dev/null && exec bash -l || exec sh"])
     }
 
-    /// Makes a container that is never started, to be committed with labels: somebody else's template commits without.
+    /// Copies a file out of a container, running or not, a link as a link; fails when it is not there.
+    pub fn copy(&self, container: &str, from: &str, to: &Path) -> CommandLine {
+        self.line(["cp", "--"]).arg(format!("{container}:{from}")).arg(to.as_os_str())
+    }
+
+    /// Makes a container that is never started: to be looked into, or to be committed with labels.
     pub fn create(&self, image: &str, labels: &BTreeMap<String, String>) -> CommandLine {
         let labels = labels.iter().map(|(name, value)| format!("--label={name}={value}"));
         self.line(["create"]).args(labels).args(["--entrypoint=", "--", image, "/bin/true"])
@@ -197,8 +202,8 @@ impl Docker<'_> {
     }
 }
 
-/// What a container can say about itself before Ansible: `init` when the image has systemd, `python` when it has Python and sudo.
-pub const PROBE: &str = "test -x /sbin/init && echo init; command -v python3 >/dev/null && command -v sudo >/dev/null && echo python; :";
+/// Where systemd is found as the first process; an image without it runs no services.
+pub const INIT: &str = "/sbin/init";
 
 /// Waits until systemd has come up in a container; prints its state.
 pub const WAIT_FOR_SYSTEMD: &str = "for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do \
