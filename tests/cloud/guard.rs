@@ -5,7 +5,7 @@ use crate::harness::LocalEc2;
 use crate::project::Project;
 
 /// One stage, whose playbook reads what no reading of it finds: a filter puts a file's name together, and hides that it opens it.
-fn with_a_filter_that_opens_a_file(name: &str, cloud: &LocalEc2) -> Project {
+pub fn with_a_filter_that_opens_a_file(name: &str, cloud: &LocalEc2) -> Project {
     let project = Project::small(name, cloud);
     let head = project.read("ovenbird.hcl").split("stage \"base\"").next().expect("it has a head").to_owned();
     let stage = "stage \"motd\" {\n  from     = source.debian_12\n  playbook = \"ansible/motd.yml\"\n}\n";
