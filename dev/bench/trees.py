@@ -23,7 +23,8 @@ STAGES, ROLES, FILES = 50, 200, 50
 # Roles that every stage reads, and how many others it reads beside them: 2,000 files a stage, each role read by 8 stages or by all.
 COMMON, OWN = 10, 30
 TASKS = ("install", "configure", "service", "users", "logs")
-TEMPLATES, SENT = 12, 25
+# Of the files that a role sends, these stand in `files/` itself.
+TEMPLATES, BESIDE = 12, 20
 WORDS = "cache queue limit timeout port host user path level retry window buffer worker socket header token realm index shard volume".split()
 
 
@@ -86,9 +87,9 @@ def tasks(source: random.Random, role: str, part: str) -> str:
     dest: "/etc/{role}/{part}/{{{{ item }}}}.conf"
     mode: "0644"
   loop:
-    - f{source.randrange(SENT):02}
-    - f{source.randrange(SENT):02}
-    - f{source.randrange(SENT):02}
+    - f{source.randrange(BESIDE):02}
+    - f{source.randrange(BESIDE):02}
+    - f{source.randrange(BESIDE):02}
 
 - name: Careful part of {part}
   block:
@@ -143,7 +144,7 @@ def role_files(at: int, files: int) -> dict[str, str]:
         made[f"templates/t{one:02}.conf.j2"] = template(source, role, source.randrange(10, 60))
     rest = files - len(made)
     for one in range(rest):
-        name = f"files/f{one:02}.conf" if one < SENT - 5 else f"files/more/{one:04}.conf"
+        name = f"files/f{one:02}.conf" if one < BESIDE else f"files/more/{one:04}.conf"
         # Mostly small; one in ten is as large as a certificate bundle or a script.
         made[name] = text(source, source.randrange(400, 1500) if source.randrange(10) == 0 else source.randrange(5, 120))
     return made

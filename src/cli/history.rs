@@ -161,7 +161,7 @@ mod tests {
             let mut manifest = testing::keyed(&testing::pipeline(&[("base", "")]))[&testing::node("base")].manifest.clone();
             let tree = testing::tree(&[("", text)]);
             manifest.trees.insert("a.yml".to_owned(), Digest::of(text.as_bytes()));
-            manifest.contents.insert(Digest::of(text.as_bytes()), std::sync::Arc::new(tree));
+            manifest.contents.insert(Digest::of(text.as_bytes()), tree);
             manifest
         };
         let change = [Change::Modified { path: "a.yml".to_owned() }];

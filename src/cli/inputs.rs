@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -62,7 +63,7 @@ fn as_text(inputs: &StageInputs) -> String {
     };
     let alone = verification_alone(inputs);
     for (trees, title) in [(&inputs.trees, None), (&alone, Some("of the verification alone"))] {
-        if trees.values().all(all_absent) {
+        if trees.values().all(|tree| all_absent(tree)) {
             continue;
         }
         if let Some(title) = title {
@@ -100,18 +101,18 @@ fn as_text(inputs: &StageInputs) -> String {
     if !ignored.is_empty() {
         line(format_args!("left out: {}", ignored.join(", ")));
     }
-    let total: usize = inputs.trees.values().map(files).sum();
+    let total: usize = inputs.trees.values().map(|tree| files(tree)).sum();
     let places = inputs.trees.values().filter(|tree| !all_absent(tree)).count();
     line(format_args!("{} in {}", count(total, "file"), count(places, "place")));
     text
 }
 
 /// What the verification reads and the image does not: most of its closure (`ansible.cfg`, `group_vars`, plugins) is the image's too.
-fn verification_alone(inputs: &StageInputs) -> BTreeMap<String, Tree> {
+fn verification_alone(inputs: &StageInputs) -> BTreeMap<String, Arc<Tree>> {
     let mut alone = inputs.verify_trees.clone();
     for (name, tree) in &mut alone {
         if let Some(common) = inputs.trees.get(name) {
-            tree.retain(|entry, what| common.get(entry) != Some(what));
+            Arc::make_mut(tree).retain(|entry, what| common.get(entry) != Some(what));
         }
     }
     alone.retain(|_, tree| !tree.is_empty());
@@ -159,7 +160,7 @@ fn why(path: &str, inputs: &StageInputs, args: &InputsArgs, world: &World, proje
     let mut found = Vec::new();
     for (trees, verification) in [(&inputs.trees, false), (&verification_alone(inputs), true)] {
         for (name, tree) in trees {
-            for (entry, what) in tree {
+            for (entry, what) in tree.iter() {
                 let whole = folder_of_tree(&wanted, name, tree, entry);
                 if whole || wanted.iter().flatten().any(|w| *w == full(name, entry)) {
                     let why = inputs.why.get(name).cloned().unwrap_or_default();

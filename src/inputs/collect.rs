@@ -5,23 +5,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::hash::{self, Content};
+use super::hash::{self, Content, Contents};
 use super::known::Known;
-use super::reach::{Reach, Scope};
+use super::reach::{Reach, Scope, Take};
 use super::walk::{self, Item, Listing, Part, Rules};
 use super::world::World;
 use super::{InputContext, environment, names};
 use crate::config::lock::Pins;
-use crate::config::pipeline::{Pipeline, Recipe, Stage, StateLocation};
+use crate::config::pipeline::{Pipeline, Recipe, Stage};
 use crate::model::name::Name;
 use crate::model::problem::{Problem, Problems};
 use crate::plan::inputs::{Entry, Imprecise, StageInputs, Tree, Why};
 
-/// A tree that is to be listed: where, what it is called, which part, whose `ignore`.
-type Wanted = (PathBuf, String, Part, Vec<String>);
+/// A tree that is to be listed: what it is called, which part, with all modes, whose `ignore`, where.
+type Wanted = (String, Part, bool, Vec<String>, PathBuf);
 
 /// What one stage found, before anything is hashed.
 struct Found {
@@ -35,7 +36,7 @@ struct Found {
 /// Trees of the image, or of the verification.
 #[derive(Default)]
 struct Side {
-    trees: Vec<(PathBuf, Part, super::reach::Take)>,
+    trees: Vec<(PathBuf, Part, Take)>,
 }
 
 pub(super) fn collect(pipeline: &Pipeline, _pins: &Pins, context: &InputContext) -> Result<BTreeMap<Name, StageInputs>, Problems> {
@@ -64,28 +65,48 @@ pub(super) fn collect(pipeline: &Pipeline, _pins: &Pins, context: &InputContext)
     let mut wanted: BTreeMap<Wanted, usize> = BTreeMap::new();
     for (at, stage) in found.iter().enumerate() {
         for (path, part, take) in stage.image.trees.iter().chain(&stage.verify.trees) {
-            wanted.entry((path.clone(), take.label.clone(), part.clone(), stage.rules.patterns().to_vec())).or_insert(at);
+            wanted.entry(stage.wanted(path, part, take)).or_insert(at);
         }
     }
-    let listings: BTreeMap<&Wanted, Listing> = wanted
-        .par_iter()
-        .map(|(key, at)| (key, walk::walk(&key.0, &key.1, &key.2, &found[*at].rules)))
-        .collect::<Vec<_>>()
-        .into_iter()
-        .collect();
-    let files = listings.values().flat_map(|l| l.items.values()).filter_map(|item| match item {
+    let wanted: Vec<(Wanted, usize)> = wanted.into_iter().collect();
+    let list = |((label, part, _, _, path), at): &(Wanted, usize)| walk::walk(path, label, part, &found[*at].rules);
+    let listings: Vec<Listing> = wanted.par_iter().map(list).collect();
+    let files = listings.iter().flat_map(|l| l.items.values()).filter_map(|item| match item {
         Item::File(path) | Item::Link { content: Some(path), .. } => Some(path.clone()),
         Item::Link { content: None, .. } | Item::EmptyFolder | Item::Absent | Item::Special(_) => None,
     });
     let contents = hash::contents(files.collect());
+    let listed: BTreeMap<Wanted, Listed> = wanted
+        .into_par_iter()
+        .zip(listings)
+        .map(|((key, _), listing)| {
+            let listed = tree(&listing, key.2, &contents, &key.0);
+            (key, listed)
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+        .collect();
+    Ok(found.into_par_iter().map(|stage| stage.inputs(&listed)).collect::<Vec<_>>().into_iter().collect())
+}
 
-    let mut inputs = BTreeMap::new();
-    for Found { name, rules, image, verify, inputs: mut stage } in found {
-        let patterns = rules.patterns().to_vec();
-        for (side, verifies) in [(image, false), (verify, true)] {
+impl Found {
+    fn wanted(&self, path: &Path, part: &Part, take: &Take) -> Wanted {
+        (take.label.clone(), part.clone(), take.exact, self.rules.patterns().to_vec(), path.to_owned())
+    }
+
+    /// With what was listed.
+    fn inputs(mut self, listed: &BTreeMap<Wanted, Listed>) -> (Name, StageInputs) {
+        let sides = [(std::mem::take(&mut self.image), false), (std::mem::take(&mut self.verify), true)];
+        let mut stage = std::mem::take(&mut self.inputs);
+        for (side, verifies) in sides {
             for (path, part, take) in side.trees {
-                let listing = &listings[&(path.clone(), take.label.clone(), part.clone(), patterns.clone())];
-                let tree = tree(listing, take.exact, &contents, &take.label, &mut stage);
+                let listed = &listed[&self.wanted(&path, &part, &take)];
+                for (pattern, count) in &listed.ignored {
+                    *stage.ignored.entry(pattern.clone()).or_default() += count;
+                }
+                stage.notes.extend(listed.notes.iter().cloned());
+                stage.imprecise.extend(listed.imprecise.iter().cloned());
+                let tree = &listed.tree;
                 if part != Part::Whole && tree.values().all(|e| *e == Entry::EmptyFolder) {
                     continue;
                 }
@@ -94,7 +115,10 @@ pub(super) fn collect(pipeline: &Pipeline, _pins: &Pins, context: &InputContext)
                     continue;
                 }
                 let trees = if verifies { &mut stage.verify_trees } else { &mut stage.trees };
-                trees.entry(take.label.clone()).or_default().extend(tree);
+                match trees.get_mut(&take.label) {
+                    Some(known) => Arc::make_mut(known).extend(tree.iter().map(|(name, entry)| (name.clone(), entry.clone()))),
+                    None => drop(trees.insert(take.label.clone(), Arc::clone(tree))),
+                }
                 if !verifies || !stage.why.contains_key(&take.label) {
                     stage.why.insert(take.label, take.why);
                 }
@@ -102,9 +126,8 @@ pub(super) fn collect(pipeline: &Pipeline, _pins: &Pins, context: &InputContext)
         }
         stage.imprecise.sort();
         stage.imprecise.dedup();
-        inputs.insert(name, stage);
+        (self.name, stage)
     }
-    Ok(inputs)
 }
 
 /// Follows one stage.
@@ -118,7 +141,7 @@ fn follow(stage: &Stage, world: &World<'_>) -> Result<Found, Problems> {
             "in this stage",
         )
     };
-    let rules = match Rules::new(&world.root, &stage.ignore, never(world)) {
+    let rules = match Rules::new(&world.root, &stage.ignore, world.never.clone()) {
         Ok(rules) => rules,
         Err(wrong) => {
             problems.push(bad_glob(wrong));
@@ -163,7 +186,7 @@ fn follow(stage: &Stage, world: &World<'_>) -> Result<Found, Problems> {
         second.galaxy_roles.clone_from(&reach.galaxy_roles);
         second.playbook(&world.root.join(playbook), vec![Why { what: "verify playbook".to_owned(), via: None }]);
         second.settle();
-        verify.trees = second.without_contained(&rules);
+        verify.trees = second.without_contained(&world.never);
         inputs.imprecise.extend(second.imprecise.into_iter().map(|i| Imprecise { because: format!("verify: {}", i.because), ..i }));
         inputs.notes.append(&mut second.notes);
         problems.0.append(&mut second.problems);
@@ -174,7 +197,7 @@ fn follow(stage: &Stage, world: &World<'_>) -> Result<Found, Problems> {
     if problems.has_errors() {
         return Err(problems);
     }
-    let image = Side { trees: reach.without_contained(&rules) };
+    let image = Side { trees: reach.without_contained(&world.never) };
     inputs.ansible_config = world.config.file.as_ref().map(|(_, label)| label.clone());
     inputs.environment = environment::child_environment(&world.context.environment, &reach.environment, None, Path::new("/")).keyed;
     inputs.imprecise.extend(reach.imprecise);
@@ -201,36 +224,6 @@ fn settings(stage: &Stage, reach: &mut Reach<'_>, scope: &Scope) {
         reach.variables.assign(name, Known::Open("is Packer's".to_owned()));
     }
     debug_assert!(scope.role.is_none());
-}
-
-/// Files that are no inputs wherever they lie: what ovenbird writes itself, and passwords.
-fn never(world: &World<'_>) -> BTreeMap<PathBuf, &'static str> {
-    let (pipeline, root) = (world.pipeline, &world.root);
-    let mut never = BTreeMap::new();
-    // Config's paths may come through a link to the root; names in it are compared below the canonical one.
-    let mut add = |path: &Path, what| {
-        let inside = path.strip_prefix(&pipeline.root).map_or_else(|_| path.to_owned(), |rest| root.join(rest));
-        never.insert(names::normal(&inside), what);
-    };
-    add(&pipeline.file, "the pipeline file");
-    add(&pipeline.dir.join("ovenbird.lock"), "the lock file");
-    add(&pipeline.file.with_extension("lock"), "the lock file");
-    if let StateLocation::Folder(folder) = &pipeline.state {
-        add(folder, "the state");
-    }
-    for emit in &pipeline.emits {
-        add(&root.join(&emit.path), "targets of emit");
-    }
-    for swap in &pipeline.swaps {
-        add(&root.join(&swap.directory).join(&swap.tfvars), "targets of swap");
-    }
-    for log in &world.config.logs {
-        add(log, "Ansible's log");
-    }
-    for password in &world.config.password_files {
-        add(password, "vault password files");
-    }
-    never
 }
 
 /// A stage's `inputs` glob: a path as it is, `folder/**` as the folder, anything else file by file.
@@ -262,23 +255,26 @@ fn globbed(pattern: &str, reach: &mut Reach<'_>, rules: &Rules, scope: &Scope, l
     Ok(())
 }
 
+/// A listing with what its files hold, for every stage that wants it.
+struct Listed {
+    tree: Arc<Tree>,
+    ignored: BTreeMap<String, usize>,
+    notes: Vec<String>,
+    imprecise: Vec<Imprecise>,
+}
+
 /// A listing with what its files hold.
-fn tree(listing: &Listing, exact: bool, contents: &BTreeMap<PathBuf, Content>, label: &str, stage: &mut StageInputs) -> Tree {
-    for (pattern, count) in &listing.ignored {
-        *stage.ignored.entry(pattern.clone()).or_default() += count;
-    }
+fn tree(listing: &Listing, exact: bool, contents: &Contents, label: &str) -> Listed {
     let full = |name: &str| match (label, name) {
         (label, "") => label.to_owned(),
         (".", name) => name.to_owned(),
         (label, name) => format!("{label}/{name}"),
     };
-    for name in &listing.leaving {
-        stage.notes.insert(format!("`{}` is a link that leaves the root", full(name)));
-    }
+    let notes = listing.leaving.iter().map(|name| format!("`{}` is a link that leaves the root", full(name))).collect();
     let mut odd: BTreeSet<(String, String)> = BTreeSet::new();
     let mut tree = Tree::new();
     for (name, item) in &listing.items {
-        let read = |path: &Path| contents.get(path).cloned().unwrap_or(Content::Gone);
+        let read = |path: &Path| contents.of(path).cloned().unwrap_or(Content::Gone);
         let mut special = |what: String| {
             odd.insert((full(name), what.clone()));
             Entry::Special { what: what.split(':').next().unwrap_or(&what).to_owned() }
@@ -303,9 +299,9 @@ fn tree(listing: &Listing, exact: bool, contents: &BTreeMap<PathBuf, Content>, l
         };
         tree.insert(name.clone(), entry);
     }
-    for (place, what) in odd {
+    let odd = odd.into_iter().map(|(place, what)| {
         let because = format!("{what}: its content cannot be in the key");
-        stage.imprecise.push(Imprecise { taken: place.clone(), because, place });
-    }
-    tree
+        Imprecise { taken: place.clone(), because, place }
+    });
+    Listed { imprecise: odd.collect(), tree: Arc::new(tree), ignored: listing.ignored.clone(), notes }
 }

@@ -3,7 +3,6 @@
 //! Never waits for anything but a disk: opens without blocking and looks at what it opened, so a FIFO or a device that took a
 //! file's place gives [`Content::Special`]. Invariant: what could not be read is never given a digest.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -27,13 +26,32 @@ pub(super) enum Content {
     Special(String),
 }
 
+/// What files held, sorted by the bytes of their paths: to compare paths part by part takes longer than to read small files.
+#[derive(Debug, Default)]
+pub(super) struct Contents(Vec<(PathBuf, Content)>);
+
+impl Contents {
+    pub(super) fn of(&self, path: &Path) -> Option<&Content> {
+        let at = self.0.binary_search_by(|(other, _)| other.as_os_str().cmp(path.as_os_str())).ok()?;
+        Some(&self.0[at].1)
+    }
+}
+
 /// Contents of `paths`, which may hold doubles.
-pub(super) fn contents(mut paths: Vec<PathBuf>) -> BTreeMap<PathBuf, Content> {
-    paths.sort();
-    paths.dedup();
+pub(super) fn contents(mut paths: Vec<PathBuf>) -> Contents {
+    paths.par_sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    paths.dedup_by(|a, b| a.as_os_str() == b.as_os_str());
     // Chunks: a file is a few microseconds of work, less than handing it to another thread costs.
-    let read: Vec<Content> = paths.par_iter().with_min_len(64).map(|path| content(path)).collect();
-    paths.into_iter().zip(read).collect()
+    Contents(
+        paths
+            .into_par_iter()
+            .with_min_len(64)
+            .map(|path| {
+                let content = content(&path);
+                (path, content)
+            })
+            .collect(),
+    )
 }
 
 fn content(path: &Path) -> Content {

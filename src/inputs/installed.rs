@@ -37,7 +37,7 @@ pub fn digest(folder: &Path) -> Result<Digest, InstalledError> {
         Item::Link { content: None, .. } | Item::EmptyFolder | Item::Absent | Item::Special(_) => None,
     });
     let contents = hash::contents(files.collect());
-    let read = |name: &str, path: &Path| match contents.get(path) {
+    let read = |name: &str, path: &Path| match contents.of(path) {
         Some(Content::File { digest, mode }) => Ok((*digest, mode & 0o111 != 0)),
         Some(Content::Special(what)) => Err(failed(name, what.clone())),
         Some(Content::Gone) | None => Err(failed(name, "gone".to_owned())),

@@ -2,10 +2,11 @@
 //!
 //! Invariant: an item that is not known is an error with its reason, never left out.
 
+use super::assigned::Variables;
 use super::jinja::{self, Piece};
 use super::known::{Known, one_line};
 use super::reach::Scope;
-use super::variables::{MAX_DEPTH, Variables};
+use super::variables::MAX_DEPTH;
 
 impl Variables {
     /// `lookup('first_found', x)`: every name that it tries; `None`: something else.

@@ -114,13 +114,7 @@ impl Reach<'_> {
         match plugin {
             "env" => {
                 for argument in plain {
-                    match self.variables.names(&as_text(argument), scope) {
-                        Ok(names) => names.iter().for_each(|name| self.reads_environment(name, scope, line)),
-                        Err(_) => {
-                            let place = self.place(&scope.file, line);
-                            self.notes.insert(format!("{place} reads a variable of the environment whose name is not a literal"));
-                        }
-                    }
+                    self.name(Purpose::Environment, &as_text(argument), scope, line);
                 }
             }
             "file" | "unvault" | "password" => {

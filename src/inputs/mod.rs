@@ -5,6 +5,7 @@
 //! inventory, template, template_hcl, _json   and its like        reach      what was found, why, and where it had to widen
 //! walk, hash                              the one tree walker    environment                the one allow-list
 //! opened                                  was an opened path an input
+//! shared                                  what is read once for all stages                 assigned   values of variables
 //! ```
 //!
 //! Reads the disk and nothing else: the environment comes in as data. Invariant: an input is left out only by the fixed list of the
@@ -18,6 +19,7 @@ pub mod requirements;
 
 mod ansible_cfg;
 mod arguments;
+mod assigned;
 mod collect;
 mod command_line;
 pub mod declared;
@@ -36,6 +38,7 @@ mod playbook;
 mod reach;
 mod role;
 mod search;
+mod shared;
 mod task;
 mod template;
 mod template_hcl;

@@ -5,12 +5,15 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::known::one_line;
-use super::reach::{Place, Reach, Scope};
-use super::variables::{Pending, WILD};
+use super::reach::{Reach, Scope};
+use super::shared::{Pending, Resolved};
+use super::variables::WILD;
 use super::walk::Part;
 use super::{jinja, names};
+use crate::plan::inputs::Why;
 
 /// What a name stands for, which decides where it is searched and how what is found is read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +40,8 @@ pub(super) enum Purpose {
     Glob,
     /// No file: the mode of what is sent (its source is here), which may be `preserve`.
     Mode(String),
+    /// No file: a variable of the environment.
+    Environment,
     /// No file: the machine that tasks run on, or how it is reached. This machine may read anything.
     Machine,
 }
@@ -52,6 +57,13 @@ pub(super) struct Elsewhere {
     done: BTreeSet<PathBuf>,
 }
 
+impl Elsewhere {
+    /// The same name, read because of `outer`.
+    pub(super) fn below(&self, outer: &[Why]) -> Self {
+        Self { scope: self.scope.below(outer), ..self.clone() }
+    }
+}
+
 impl Purpose {
     /// As people read it behind a file's name.
     pub(super) fn what(&self, text: &str) -> String {
@@ -63,6 +75,7 @@ impl Purpose {
             Self::Role => format!("role {text}"),
             Self::Playbook => format!("playbook {text}"),
             Self::Mode(source) => format!("mode {text} of {source}"),
+            Self::Environment => format!("variable {text} of the environment"),
             Self::Machine => format!("machine {text}"),
         }
     }
@@ -75,7 +88,7 @@ impl Purpose {
             Self::Template | Self::Included => "templates",
             Self::Tasks => "tasks",
             Self::Vars | Self::VarsFolder => "vars",
-            Self::Role | Self::Playbook | Self::Mode(_) | Self::Machine => "",
+            Self::Role | Self::Playbook | Self::Mode(_) | Self::Environment | Self::Machine => "",
         }
     }
 }
@@ -92,7 +105,7 @@ impl Reach<'_> {
         let text = text.trim();
         if text.is_empty() || text == "omit" {
         } else if jinja::templated(text) {
-            self.pending.push(Pending { purpose, text: text.to_owned(), scope: scope.clone(), line });
+            self.pending.push((Arc::new(Pending::new(purpose, text, scope, line)), Arc::default()));
         } else {
             self.literal(&purpose, text, scope, line);
         }
@@ -100,28 +113,36 @@ impl Reach<'_> {
 
     /// Resolves what was put off, again and again until nothing new is found, and widens what is left.
     pub(super) fn settle(&mut self) {
-        let mut done: BTreeSet<(Purpose, String, Place)> = BTreeSet::new();
+        let mut last: Vec<Arc<Resolved>> = Vec::new();
         loop {
-            let before = self.state(done.len());
-            for pending in self.pending.clone() {
-                for name in self.variables.names(&pending.text, &pending.scope).unwrap_or_default() {
-                    if done.insert((pending.purpose.clone(), name.clone(), pending.scope.place())) && !name.is_empty() {
-                        self.literal(&pending.purpose, &name, &pending.scope, pending.line);
+            let before = self.state();
+            let mut at = 0;
+            while let Some((pending, why)) = self.pending.get(at).cloned() {
+                let resolved = self.resolved(&pending);
+                if last.get(at).is_none_or(|known| !Arc::ptr_eq(known, &resolved)) {
+                    let end = self.pending.len();
+                    self.merge(&resolved.found, &why);
+                    self.forget_doubles(end);
+                    if at < last.len() {
+                        last[at] = resolved;
+                    } else {
+                        last.push(resolved);
                     }
                 }
+                at += 1;
             }
             self.look_elsewhere();
-            if before != self.state(done.len()) {
+            if before != self.state() {
                 continue;
             }
-            let all = std::mem::take(&mut self.pending);
             let mut widened = false;
-            for pending in all {
-                if let Err((why, prefix)) = self.variables.names(&pending.text, &pending.scope) {
-                    widened |= self.widen_name(&pending, &why, &prefix);
+            last.clear();
+            for (pending, why) in std::mem::take(&mut self.pending) {
+                if let Err((reason, prefix)) = &self.resolved(&pending).names {
+                    widened |= self.widen_name(&pending, &why, reason, prefix);
                 }
             }
-            if !widened && self.pending.is_empty() && before == self.state(done.len()) {
+            if !widened && self.pending.is_empty() && before[..2] == self.state()[..2] && before[3..] == self.state()[3..] {
                 break;
             }
         }
@@ -129,10 +150,10 @@ impl Reach<'_> {
     }
 
     /// Grows while anything new is found.
-    fn state(&self, done: usize) -> [usize; 7] {
+    fn state(&self) -> [usize; 6] {
         let blind = usize::from(self.variables.blind.is_some());
         let places = self.elsewhere.iter().map(|name| name.done.len() + 1).sum();
-        [self.variables.count(), blind, self.pending.len(), done, places, self.roles.len(), self.task_folders.len()]
+        [self.variables.count(), blind, self.pending.len(), places, self.roles.len(), self.task_folders.len()]
     }
 
     /// `ansible_connection: local`, wherever it is set: tasks of some host run on this machine.
@@ -172,8 +193,13 @@ impl Reach<'_> {
     }
 
     /// Takes the folder of the literal prefix, or the root. True when something was read that may hold new names.
-    fn widen_name(&mut self, pending: &Pending, why: &str, prefix: &str) -> bool {
-        let scope = &pending.scope;
+    fn widen_name(&mut self, pending: &Pending, outer: &[Why], why: &str, prefix: &str) -> bool {
+        let scope = &pending.scope.below(outer);
+        if pending.purpose == Purpose::Environment {
+            let place = self.place(&scope.file, pending.line);
+            self.notes.insert(format!("{place} reads a variable of the environment whose name is not a literal"));
+            return false;
+        }
         if let Purpose::Mode(source) = &pending.purpose {
             if "preserve".starts_with(prefix) {
                 self.name(Purpose::Preserved("files"), source, scope, pending.line);
@@ -212,11 +238,12 @@ impl Reach<'_> {
         read
     }
 
-    fn literal(&mut self, purpose: &Purpose, text: &str, scope: &Scope, line: usize) {
+    pub(super) fn literal(&mut self, purpose: &Purpose, text: &str, scope: &Scope, line: usize) {
         match purpose {
             Purpose::Machine if is_here(text) => return self.widen(None, format!("tasks run on this machine (`{text}`)"), scope, line),
             Purpose::Mode(source) if text == "preserve" => return self.name(Purpose::Preserved("files"), source, scope, line),
             Purpose::Machine | Purpose::Mode(_) => return,
+            Purpose::Environment => return self.reads_environment(text, scope, line),
             _ => {}
         }
         // Ansible puts in variables of the environment and other people's homes; `~/` is the one that is known here.

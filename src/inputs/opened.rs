@@ -60,7 +60,7 @@ impl Inputs {
         // Labels of what lies outside the root have a colon where a path has a `/` or its end; a file `a:b` of the root is found
         // again by its own name all the same.
         for (label, tree) in inputs.trees.iter().chain(verifies.into_iter().flatten()) {
-            for (entry, what) in tree {
+            for (entry, what) in tree.iter() {
                 let full = match (label.as_str(), entry.as_str()) {
                     (label, "") => label.to_owned(),
                     (".", entry) => entry.to_owned(),
@@ -202,7 +202,7 @@ mod tests {
             }
             let file = Entry::File { digest: Digest::of(b""), executable: false, mode: None };
             let tree = |entries: &[&str]| -> Tree { entries.iter().map(|name| ((*name).to_owned(), file.clone())).collect() };
-            let trees = trees.iter().map(|(label, entries)| ((*label).to_owned(), tree(entries))).collect();
+            let trees = trees.iter().map(|(label, entries)| ((*label).to_owned(), std::sync::Arc::new(tree(entries)))).collect();
             Self { folder, inputs: StageInputs { trees, ..StageInputs::default() } }
         }
 

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::assigned::Variables;
 use super::names;
+use super::shared::{Pending, Wishes};
 use super::variables::Locals;
 use super::walk::Part;
 use super::world::World;
@@ -73,6 +75,11 @@ impl Scope {
     pub(super) fn in_file(&self, file: &Path, why: Vec<Why>) -> Self {
         Self { file: file.to_owned(), why, ..self.clone() }
     }
+
+    /// The same, read because of `outer`.
+    pub(super) fn below(&self, outer: &[Why]) -> Self {
+        Self { why: [outer, &self.why].concat(), ..self.clone() }
+    }
 }
 
 /// Everything found so far.
@@ -90,14 +97,17 @@ pub(super) struct Reach<'w> {
     pub(super) depending: Vec<PathBuf>,
     /// Roles that requirement files promise.
     pub(super) galaxy_roles: BTreeSet<String>,
-    pub(super) variables: super::variables::Variables,
-    pub(super) pending: Vec<super::variables::Pending>,
+    pub(super) variables: Variables,
+    /// Names that wait for variables, each with why the thing was read that holds it.
+    pub(super) pending: Vec<(Arc<Pending>, Arc<[Why]>)>,
     /// Roles that were read.
     pub(super) roles: BTreeSet<PathBuf>,
     /// Folders of lists of tasks outside of roles, other than the playbooks' own.
     pub(super) task_folders: BTreeSet<PathBuf>,
     /// Names that another role's folder or another list of tasks may answer.
     pub(super) elsewhere: Vec<super::named::Elsewhere>,
+    /// Something is read alone, for all stages: what is left to them.
+    pub(super) wishes: Option<Wishes>,
 }
 
 impl<'w> Reach<'w> {
@@ -112,12 +122,18 @@ impl<'w> Reach<'w> {
             seen: BTreeSet::new(),
             depending: Vec::new(),
             galaxy_roles: BTreeSet::new(),
-            variables: super::variables::Variables::default(),
+            variables: Variables::default(),
             pending: Vec::new(),
             roles: BTreeSet::new(),
             task_folders: BTreeSet::new(),
             elsewhere: Vec::new(),
+            wishes: None,
         }
+    }
+
+    /// To read one thing for all stages.
+    pub(super) fn alone(world: &'w World<'w>) -> Self {
+        Self { wishes: Some(Wishes::default()), ..Self::new(world) }
     }
 
     /// True the first time that `path` is read from such a place. Its own file is `path`, so who names it does not matter.
@@ -152,8 +168,17 @@ impl<'w> Reach<'w> {
         self.takes.entry((path.to_owned(), part)).or_insert(Take { label, exact: false, why });
     }
 
+    /// Takes what was found alone; `outer` is why it was read.
+    pub(super) fn merge_take(&mut self, path: &Path, part: &Part, take: &Take, outer: &[Why]) {
+        let new = || Take { label: take.label.clone(), exact: false, why: [outer, &take.why].concat() };
+        self.takes.entry((path.to_owned(), part.clone())).or_insert_with(new).exact |= take.exact;
+    }
+
     /// All mode bits of this file or folder count.
     pub(super) fn exact(&mut self, path: &Path) {
+        if let Some(wishes) = &mut self.wishes {
+            wishes.exact.push(path.to_owned());
+        }
         for (_, take) in self.takes.range_mut((path.to_owned(), Part::Whole)..).take_while(|((other, _), _)| other == path) {
             take.exact = true;
         }
@@ -195,28 +220,41 @@ impl<'w> Reach<'w> {
     }
 
     /// What is left when single files that stand in a folder that counts as a whole are taken out.
-    pub(super) fn without_contained(&self, rules: &super::walk::Rules) -> Vec<(PathBuf, Part, Take)> {
-        let holds = |path: &Path, take: &Take| {
-            let mut inner = path;
-            loop {
-                // What the walker leaves out of a folder stays an input of its own when somebody named it.
-                if super::walk::fixed(inner).is_some() || rules.never.contains_key(inner) {
-                    return false;
-                }
-                let Some(outer) = inner.parent() else { return false };
-                if let Some(folder) = self.takes.get(&(outer.to_owned(), Part::Whole))
-                    && (folder.exact || !take.exact)
-                    && outer.is_dir()
-                {
-                    return true;
-                }
-                inner = outer;
+    pub(super) fn without_contained(&self, never: &BTreeMap<PathBuf, &'static str>) -> Vec<(PathBuf, Part, Take)> {
+        let mut left = Vec::new();
+        // A folder stands before what is in it. So these are the folders around the present path, outermost first.
+        let mut around: Vec<(&Path, bool)> = Vec::new();
+        for ((path, part), take) in &self.takes {
+            while around.last().is_some_and(|(folder, _)| !path.starts_with(folder)) {
+                around.pop();
             }
-        };
-        self.takes
-            .iter()
-            .filter(|((path, part), take)| *part != Part::Whole || path.is_dir() || !holds(path, take))
-            .map(|((path, part), take)| (path.clone(), part.clone(), take.clone()))
-            .collect()
+            let folder = self.world.is_folder(path);
+            if *part != Part::Whole || folder || !held(path, take.exact, &around, never) {
+                left.push((path.clone(), part.clone(), take.clone()));
+            }
+            if *part == Part::Whole && folder {
+                around.push((path, take.exact));
+            }
+        }
+        left
     }
+}
+
+/// Does one of the folders hold the path, all that counts of it included.
+fn held(path: &Path, exact: bool, around: &[(&Path, bool)], never: &BTreeMap<PathBuf, &'static str>) -> bool {
+    let mut inner = path;
+    for (folder, all_modes) in around.iter().rev() {
+        while inner != *folder {
+            // What the walker leaves out of a folder stays an input of its own when somebody named it.
+            if super::walk::fixed(inner).is_some() || never.contains_key(inner) {
+                return false;
+            }
+            let Some(outer) = inner.parent() else { return false };
+            inner = outer;
+        }
+        if *all_modes || !exact {
+            return true;
+        }
+    }
+    false
 }

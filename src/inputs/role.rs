@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::named::Purpose;
 use super::names;
 use super::reach::{Reach, Scope};
+use super::shared::Dependency;
 use super::walk::Part;
 use super::world::Parsed;
 use crate::model::problem::{Problem, SourceText};
@@ -52,9 +53,14 @@ impl Reach<'_> {
                 self.take(&candidate, why);
             }
         }
-        if !found && !self.galaxy_roles.contains(name) {
+        if !found {
             let place = self.place(&scope.file, line);
-            self.notes.insert(format!("{place} names role `{name}`, which is nowhere on the roles path"));
+            let note = format!("{place} names role `{name}`, which is nowhere on the roles path");
+            match &mut self.wishes {
+                Some(wishes) => wishes.nowhere.push((name.to_owned(), note)),
+                None if self.galaxy_roles.contains(name) => {}
+                None => drop(self.notes.insert(note)),
+            }
         }
     }
 
@@ -109,17 +115,24 @@ impl Reach<'_> {
         let why = self.because(scope, format!("role {name}"), line);
         let label = names::inside(&self.world.root, dir).unwrap_or_else(|| format!("role:{name}"));
         self.take_as(dir, Part::Whole, label, why.clone());
-        let mut scope = Scope {
+        let scope = Scope {
             role: Some(dir.to_owned()),
             tasks: None,
             collections: Arc::default(),
             file: dir.join("tasks/main.yml"),
-            why: why.clone(),
+            why,
             ..scope.clone()
         };
-        if !self.first_time("role", dir, &scope) {
-            return false;
-        }
+        let depends = !self.depending.is_empty();
+        self.enter_role(dir, scope, depends)
+    }
+
+    /// Everything in a role's folder, for all stages that reach it. Reasons begin here.
+    pub(super) fn role_alone(&mut self, dir: &Path, mut scope: Scope) {
+        let label = names::inside(&self.world.root, dir).unwrap_or_else(|| format!("role:{}", names::last(dir)));
+        self.take_as(dir, Part::Whole, label, Vec::new());
+        self.first_time("role", dir, &scope);
+        let why = Vec::new();
         self.roles.insert(dir.to_owned());
         for meta in ["meta/main.yml", "meta/main.yaml", "meta/main"] {
             if let Parsed::Yaml(documents) = &*self.world.yaml(&dir.join(meta)) {
@@ -148,7 +161,6 @@ impl Reach<'_> {
         }
         self.plugins_in(dir, &scope);
         self.depending = depending;
-        true
     }
 
     fn meta(&mut self, file: &Path, dir: &Path, scope: &Scope) {
@@ -196,21 +208,29 @@ impl Reach<'_> {
             // `role: x,v1.0` of old requirement files.
             let text = text.split(',').next().unwrap_or(text).trim();
             if dependency {
-                self.refuse_cycle(text, node, scope);
+                self.depend(text, node, scope);
             }
             self.name(Purpose::Role, text, scope, node.line);
         }
     }
 
-    /// A role that depends on itself never runs: Ansible refuses it, so it is said before anything is built.
-    fn refuse_cycle(&mut self, name: &str, node: &Node, scope: &Scope) {
+    /// Notes a dependency; whether it closes a circle only the stages see.
+    fn depend(&mut self, name: &str, node: &Node, scope: &Scope) {
         let Some(target) = self.role_folders(scope).iter().map(|f| names::join(f, name)).find(|p| p.is_dir()) else { return };
-        let Some(at) = self.depending.iter().position(|role| *role == target) else { return };
+        if let Some(wishes) = &mut self.wishes {
+            wishes.dependencies.push(Dependency { target, span: node.span.clone(), file: scope.file.clone() });
+        }
+    }
+
+    /// A role that depends on itself never runs: Ansible refuses it, so it is said before anything is built.
+    pub(super) fn refuse_circle(&mut self, dependency: &Dependency) {
+        let Dependency { target, span, file } = dependency;
+        let Some(at) = self.depending.iter().position(|role| role == target) else { return };
         let mut path: Vec<String> = self.depending[at..].iter().map(|role| format!("`{}`", names::last(role))).collect();
-        path.push(format!("`{}`", names::last(&target)));
-        let text = self.world.text(&scope.file).to_string();
-        let shown = PathBuf::from(self.world.label(&scope.file, ""));
-        let span = if text.get(node.span.clone()).is_some() { node.span.clone() } else { 0..0 };
+        path.push(format!("`{}`", names::last(target)));
+        let text = self.world.text(file).to_string();
+        let shown = PathBuf::from(self.world.label(file, ""));
+        let span = if text.get(span.clone()).is_some() { span.clone() } else { 0..0 };
         let source = Arc::new(SourceText { path: shown, text });
         let problem = Problem::error(format!("roles depend on each other in a circle: {}", path.join(" → ")))
             .at(&source, span, "closes the circle")

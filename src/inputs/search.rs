@@ -35,7 +35,7 @@ impl Reach<'_> {
             Purpose::Tasks => self.task_folders(scope),
             Purpose::Role => (self.role_folders(scope), true),
             Purpose::Playbook => (vec![scope.folder().to_owned()], false),
-            Purpose::Mode(_) | Purpose::Machine => (Vec::new(), false),
+            Purpose::Mode(_) | Purpose::Environment | Purpose::Machine => (Vec::new(), false),
         }
     }
 

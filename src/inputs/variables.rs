@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::assigned::Variables;
 use super::jinja::{self, Piece};
 use super::known::{Known, one_line};
 use super::reach::Scope;
-use crate::syntax::yaml::Node;
 
 /// Stands for text that is not known but holds no slash: a fact such as the distribution's name.
 pub(super) const WILD: char = '\u{0}';
@@ -35,57 +35,10 @@ const WORDS: &[&str] = &[
     "packer_builder_type",
 ];
 
-/// Where a name that cannot be resolved yet is to be looked for.
-#[derive(Debug, Clone)]
-pub(super) struct Pending {
-    pub(super) purpose: super::named::Purpose,
-    pub(super) text: String,
-    pub(super) scope: Scope,
-    pub(super) line: usize,
-}
-
 /// Variables of a place: loop items, task vars. Name → what it may be.
 pub(super) type Locals = BTreeMap<String, Vec<Known>>;
 
-/// Everything assigned anywhere in the closure.
-#[derive(Debug, Default)]
-pub(super) struct Variables {
-    known: BTreeMap<String, BTreeSet<Known>>,
-    /// Folders that `inventory_dir` may be, beside the playbook's.
-    pub(super) inventory_folders: BTreeSet<std::path::PathBuf>,
-    /// A file of variables that could not be read, or a name that is a template: it may assign anything.
-    pub(super) blind: Option<String>,
-    /// A module that is not Ansible's own: its facts become variables that nothing here assigns.
-    pub(super) facts: Option<String>,
-}
-
 impl Variables {
-    pub(super) fn assign(&mut self, name: &str, value: Known) {
-        if jinja::templated(name) {
-            self.blind.get_or_insert_with(|| format!("`{}`, a name that is a template", one_line(name)));
-        }
-        self.known.entry(name.to_owned()).or_default().insert(value);
-    }
-
-    /// Every key of a mapping.
-    pub(super) fn assign_all(&mut self, mapping: &Node) {
-        for (key, value) in mapping.entries() {
-            if let Some(name) = key.text() {
-                self.assign(name, Known::of(value));
-            }
-        }
-    }
-
-    /// Does anything assign it.
-    pub(super) fn is_assigned(&self, name: &str) -> bool {
-        self.known.contains_key(name)
-    }
-
-    /// How many values are known; grows only.
-    pub(super) fn count(&self) -> usize {
-        self.known.values().map(BTreeSet::len).sum()
-    }
-
     /// Every name that a templated text may stand for.
     ///
     /// # Errors
@@ -247,12 +200,12 @@ impl Variables {
             name if self.blind.is_some() => {
                 return Err(format!("`{name}` may be assigned in {}", self.blind.as_deref().unwrap_or_default()));
             }
-            name => match (scope.locals.get(name), self.known.get(name)) {
+            name => match (scope.locals.get(name), self.ask(name)) {
                 (None, None) if name.starts_with("ansible_") => return Err(format!("`{name}` is a fact")),
                 (None, None) => return Err(format!("`{name}` {NOT_ASSIGNED}")),
                 // A loop's item or a task's variable may be beaten by one of the same name: both count.
                 (local, known) => {
-                    let mut values: Vec<Known> = known.into_iter().flatten().cloned().collect();
+                    let mut values: Vec<Known> = known.iter().flat_map(|values| values.iter()).cloned().collect();
                     for value in local.into_iter().flatten() {
                         values.extend(self.taken_apart(value, scope, depth)?);
                     }

@@ -3,12 +3,16 @@
 //! Invariant: a file is read and parsed at most once a call, so all stages see the same bytes of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::ansible_cfg::AnsibleConfig;
+use super::reach::Scope;
+use super::shared::Found;
+use super::variables::Locals;
 use super::{InputContext, hash, names};
-use crate::config::pipeline::Pipeline;
+use crate::config::pipeline::{Pipeline, StateLocation};
 use crate::syntax::yaml::{self, Node};
 
 /// Largest template or script that is searched for look-ups.
@@ -35,6 +39,10 @@ pub(super) struct World<'a> {
     pub(super) pipeline: &'a Pipeline,
     pub(super) context: &'a InputContext,
     pub(super) config: AnsibleConfig,
+    /// Files that are no inputs wherever they lie, with what they are called in the count.
+    pub(super) never: BTreeMap<PathBuf, &'static str>,
+    pub(super) roles: Roles,
+    folders: Mutex<BTreeMap<OsString, bool>>,
     parsed: Mutex<BTreeMap<PathBuf, Arc<Parsed>>>,
     texts: Mutex<BTreeMap<PathBuf, Arc<str>>>,
     below: Mutex<BTreeMap<PathBuf, Arc<[PathBuf]>>>,
@@ -43,7 +51,30 @@ pub(super) struct World<'a> {
 impl<'a> World<'a> {
     pub(super) fn new(root: PathBuf, pipeline: &'a Pipeline, context: &'a InputContext) -> Self {
         let config = AnsibleConfig::in_force(&root, context);
-        Self { root, pipeline, context, config, parsed: Mutex::default(), texts: Mutex::default(), below: Mutex::default() }
+        let never = never(&root, pipeline, &config);
+        Self {
+            root,
+            pipeline,
+            context,
+            config,
+            never,
+            roles: Roles::default(),
+            folders: Mutex::default(),
+            parsed: Mutex::default(),
+            texts: Mutex::default(),
+            below: Mutex::default(),
+        }
+    }
+
+    /// Is it a folder, or a link to one.
+    pub(super) fn is_folder(&self, path: &Path) -> bool {
+        let lock = || self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(path.as_os_str()) {
+            return *known;
+        }
+        let folder = path.is_dir();
+        lock().insert(path.as_os_str().to_owned(), folder);
+        folder
     }
 
     /// Name of a path in the key. Outside the root: `outside:` and how it was written (`text`), or the way from the root; never an
@@ -107,6 +138,51 @@ impl<'a> World<'a> {
         self.below.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned(), Arc::clone(&files));
         files
     }
+}
+
+/// A role's folder, the playbook's, and the loops around it.
+type RolePlace = (OsString, OsString, Arc<Locals>);
+
+/// What was read of roles.
+#[derive(Default)]
+pub(super) struct Roles(Mutex<BTreeMap<RolePlace, Arc<OnceLock<Arc<Found>>>>>);
+
+impl Roles {
+    /// Reads a role once; a second stage that wants it meanwhile waits.
+    pub(super) fn get(&self, dir: &Path, scope: &Scope, read: impl FnOnce() -> Found) -> Arc<Found> {
+        let place = (dir.as_os_str().to_owned(), scope.playbook_dir.as_os_str().to_owned(), Arc::clone(&scope.locals));
+        let cell = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(place).or_default());
+        Arc::clone(cell.get_or_init(|| Arc::new(read())))
+    }
+}
+
+/// Files that are no inputs wherever they lie: what ovenbird writes itself, and passwords.
+fn never(root: &Path, pipeline: &Pipeline, config: &AnsibleConfig) -> BTreeMap<PathBuf, &'static str> {
+    let mut never = BTreeMap::new();
+    // Config's paths may come through a link to the root; names in it are compared below the canonical one.
+    let mut add = |path: &Path, what| {
+        let inside = path.strip_prefix(&pipeline.root).map_or_else(|_| path.to_owned(), |rest| root.join(rest));
+        never.insert(names::normal(&inside), what);
+    };
+    add(&pipeline.file, "the pipeline file");
+    add(&pipeline.dir.join("ovenbird.lock"), "the lock file");
+    add(&pipeline.file.with_extension("lock"), "the lock file");
+    if let StateLocation::Folder(folder) = &pipeline.state {
+        add(folder, "the state");
+    }
+    for emit in &pipeline.emits {
+        add(&root.join(&emit.path), "targets of emit");
+    }
+    for swap in &pipeline.swaps {
+        add(&root.join(&swap.directory).join(&swap.tfvars), "targets of swap");
+    }
+    for log in &config.logs {
+        add(log, "Ansible's log");
+    }
+    for password in &config.password_files {
+        add(password, "vault password files");
+    }
+    never
 }
 
 /// Is anything there; a link to nothing is.

@@ -4,6 +4,7 @@
 //! the same checkout gives the same value on every machine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -71,9 +72,10 @@ pub struct Imprecise {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StageInputs {
     /// By the name of the folder or file: `ansible/roles/nginx`, `ansible/web.yml`, `packer`, `role:geerlingguy.docker`, `cfg:ansible.cfg`.
-    pub trees: BTreeMap<String, Tree>,
+    /// Stages that read the same folder share its tree.
+    pub trees: BTreeMap<String, Arc<Tree>>,
     /// Inputs of the verification alone (closure of the `verify` playbook), same form; not in the stage key.
-    pub verify_trees: BTreeMap<String, Tree>,
+    pub verify_trees: BTreeMap<String, Arc<Tree>>,
     /// Which ansible.cfg is in force: its name in `trees`, or `None`.
     pub ansible_config: Option<String>,
     /// Environment variables that are passed on and whose value is in the key.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -100,7 +101,7 @@ impl World {
     }
 
     fn tree(&mut self, tree: &str) -> &mut crate::plan::inputs::Tree {
-        self.inputs.get_mut("base").unwrap().trees.get_mut(tree).unwrap()
+        Arc::make_mut(self.inputs.get_mut("base").unwrap().trees.get_mut(tree).unwrap())
     }
 
     fn role(&mut self) -> &mut crate::plan::inputs::Tree {
@@ -152,8 +153,8 @@ const TABLE: &[(&str, &str, Touch)] = &[
     ("empty folder appears", "sdvc", |w| { w.role().insert("files/empty".into(), Entry::EmptyFolder); }),
     ("place is looked at", "sdvc", |w| { w.role().insert("group_vars/web.yml".into(), Entry::Absent); }),
     ("link instead of file", "sdvc", |w| { w.role().insert("tasks/main.yml".into(), Entry::Link { target: "a".into(), content: None, executable: false }); }),
-    ("role of the same name elsewhere", "sdvc", |w| { let tree = w.role().clone(); w.inputs.get_mut("base").unwrap().trees.insert("role:base".into(), tree); }),
-    ("template body under the same name", "sdvc", |w| { *w.tree("packer") = testing::tree(&[("image.pkr.hcl", "other")]); }),
+    ("role of the same name elsewhere", "sdvc", |w| { let tree = Arc::new(w.role().clone()); w.inputs.get_mut("base").unwrap().trees.insert("role:base".into(), tree); }),
+    ("template body under the same name", "sdvc", |w| { w.tree("packer").clone_from(&testing::tree(&[("image.pkr.hcl", "other")])); }),
     ("verify playbook edited", "v", |w| { w.inputs.get_mut("base").unwrap().verify_trees.insert("ansible/verify".into(), testing::tree(&[("base.yml", "other")])); }),
     ("another verify playbook", "v", |w| w.base().verify = Some("ansible/verify/other.yml".into())),
     ("another playbook", "sdvc", |w| w.base().recipe = Recipe::Playbook { playbook: "ansible/other.yml".into(), template: "packer".into() }),
@@ -250,7 +251,7 @@ fn what_is_not_pinned_gives_no_key_here_and_below_but_a_dry_run_needs_no_source_
     assert_eq!(world.keyed("base").stage_key, None, "a pin for another region is no pin");
 
     let mut world = self::world();
-    *world.tree("ansible/requirements.yml") = testing::tree(&[("", "edited")]);
+    world.tree("ansible/requirements.yml").clone_from(&testing::tree(&[("", "edited")]));
     let base = world.keyed("base");
     assert_eq!((base.stage_key, base.dry_run_key), (None, None), "the galaxy pin is of other bytes of the file");
     assert_eq!(base.missing[0].to_string(), "galaxy ansible/requirements.yml");

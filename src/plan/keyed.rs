@@ -99,20 +99,20 @@ struct Digested<'a> {
     verify_trees: BTreeMap<String, Digest>,
 }
 
-/// Trees that were digested already. One of the same name is mostly equal, and comparing is cheaper than hashing.
-type Seen<'a> = BTreeMap<&'a str, Vec<(&'a Tree, Digest)>>;
+/// Trees that were digested already. One of the same name is mostly the same one, and asking that is cheaper than hashing.
+type Seen<'a> = BTreeMap<&'a str, Vec<(&'a Arc<Tree>, Digest)>>;
 
-fn digest_trees<'a>(trees: &'a BTreeMap<String, Tree>, seen: &mut Seen<'a>, contents: &mut Contents) -> BTreeMap<String, Digest> {
+fn digest_trees<'a>(trees: &'a BTreeMap<String, Arc<Tree>>, seen: &mut Seen<'a>, contents: &mut Contents) -> BTreeMap<String, Digest> {
     trees
         .iter()
         .map(|(name, tree)| {
             let same_name = seen.entry(name).or_default();
-            let known = same_name.iter().find(|(other, _)| *other == tree).map(|(_, digest)| *digest);
+            let known = same_name.iter().find(|(other, _)| Arc::ptr_eq(other, tree) || *other == tree).map(|(_, digest)| *digest);
             let digest = known.unwrap_or_else(|| canonical::tree_digest(tree));
             if known.is_none() {
                 same_name.push((tree, digest));
+                contents.entry(digest).or_insert_with(|| Arc::clone(tree));
             }
-            contents.entry(digest).or_insert_with(|| Arc::new(tree.clone()));
             (name.clone(), digest)
         })
         .collect()

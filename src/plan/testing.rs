@@ -94,11 +94,11 @@ pub(crate) fn pins() -> Pins {
     Pins { sources: Architecture::ALL.map(|a| ((name("debian"), a), pin(a))).into(), ..Pins::default() }
 }
 
-pub(crate) fn tree(files: &[(&str, &str)]) -> Tree {
-    files
+pub(crate) fn tree(files: &[(&str, &str)]) -> Arc<Tree> {
+    let entries = files
         .iter()
-        .map(|(file, text)| ((*file).to_owned(), Entry::File { digest: Digest::of(text.as_bytes()), executable: false, mode: None }))
-        .collect()
+        .map(|(file, text)| ((*file).to_owned(), Entry::File { digest: Digest::of(text.as_bytes()), executable: false, mode: None }));
+    Arc::new(entries.collect())
 }
 
 /// Every stage has its playbook and the role of its name.

@@ -12,7 +12,7 @@ fn opening(files: &[&str]) -> Setting {
     let record: Vec<_> = files.iter().map(|file| format!("echo \"20 read $PWD/{file}\" >>\"$OVENBIRD_OPENED\"")).collect();
     let mut setting = Setting::new(&[START, BEGUN, TASK, STATS], ARTIFACT, &record.join("; "));
     let tree = BTreeMap::from([(String::new(), Entry::File { digest: Digest::of(b"x"), executable: false, mode: None })]);
-    let inputs = StageInputs { trees: BTreeMap::from([("web.yml".to_owned(), tree)]), ..StageInputs::default() };
+    let inputs = StageInputs { trees: BTreeMap::from([("web.yml".to_owned(), std::sync::Arc::new(tree))]), ..StageInputs::default() };
     setting.inputs.insert(testing::name("web"), inputs);
     for file in files {
         let path = setting.path(file);

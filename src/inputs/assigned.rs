@@ -1,0 +1,114 @@
+//! [`Variables`]: every value that is assigned to a variable anywhere in a closure.
+//!
+//! Holds them; names are made of them in `variables`. Invariant: values are added and never taken away, and what was asked while
+//! names were made is noted, so that another stage may use the same names exactly where its answers would be the same.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::jinja;
+use super::known::{Known, one_line};
+use crate::syntax::yaml::Node;
+
+/// Values of one variable; shared by the stages that read the same role.
+pub(super) type Values = Arc<BTreeSet<Known>>;
+
+/// Variables that were asked for while names were made, with what they were.
+pub(super) type Asked = BTreeMap<String, Option<Values>>;
+
+/// What decides about every name, beside the variables in it.
+pub(super) type Around = (Option<String>, Option<String>, BTreeSet<PathBuf>);
+
+/// Everything assigned anywhere in the closure.
+#[derive(Debug, Default)]
+pub(super) struct Variables {
+    known: BTreeMap<Arc<str>, Values>,
+    /// Folders that `inventory_dir` may be, beside the playbook's.
+    pub(super) inventory_folders: BTreeSet<PathBuf>,
+    /// A file of variables that could not be read, or a name that is a template: it may assign anything.
+    pub(super) blind: Option<String>,
+    /// A module that is not Ansible's own: its facts become variables that nothing here assigns.
+    pub(super) facts: Option<String>,
+    asked: RefCell<Asked>,
+    changes: usize,
+}
+
+impl Variables {
+    pub(super) fn assign(&mut self, name: &str, value: Known) {
+        if jinja::templated(name) {
+            self.blind.get_or_insert_with(|| format!("`{}`, a name that is a template", one_line(name)));
+        }
+        match self.known.get_mut(name) {
+            Some(values) if values.contains(&value) => return,
+            Some(values) => drop(Arc::make_mut(values).insert(value)),
+            None => drop(self.known.insert(Arc::from(name), Arc::new(BTreeSet::from([value])))),
+        }
+        self.changes += 1;
+    }
+
+    /// Every key of a mapping.
+    pub(super) fn assign_all(&mut self, mapping: &Node) {
+        for (key, value) in mapping.entries() {
+            if let Some(name) = key.text() {
+                self.assign(name, Known::of(value));
+            }
+        }
+    }
+
+    /// Does anything assign it.
+    pub(super) fn is_assigned(&self, name: &str) -> bool {
+        self.known.contains_key(name)
+    }
+
+    /// How many values were added.
+    pub(super) fn count(&self) -> usize {
+        self.changes
+    }
+
+    /// Assigns what another reading found.
+    pub(super) fn assign_values(&mut self, all: &[(Arc<str>, Values)]) {
+        for (name, more) in all {
+            match self.known.get_mut(name) {
+                Some(values) if Arc::ptr_eq(values, more) || values.is_superset(more) => continue,
+                Some(values) => Arc::make_mut(values).extend(more.iter().cloned()),
+                None => drop(self.known.insert(Arc::clone(name), Arc::clone(more))),
+            }
+            self.changes += 1;
+        }
+    }
+
+    pub(super) fn into_values(self) -> Vec<(Arc<str>, Values)> {
+        self.known.into_iter().collect()
+    }
+
+    pub(super) fn around(&self) -> Around {
+        (self.blind.clone(), self.facts.clone(), self.inventory_folders.clone())
+    }
+
+    /// Does `work`, and says which variables it asked for.
+    pub(super) fn asking<T>(&self, work: impl FnOnce(&Self) -> T) -> (T, Asked) {
+        self.asked.take();
+        let done = work(self);
+        (done, self.asked.take())
+    }
+
+    /// Would the same answers be given here.
+    pub(super) fn answers(&self, asked: &Asked, around: &Around) -> bool {
+        let (blind, facts, folders) = around;
+        let same = |(name, then): (&String, &Option<Values>)| match (self.known.get(name.as_str()), then) {
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then) || now == then,
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        self.blind == *blind && self.facts == *facts && self.inventory_folders == *folders && asked.iter().all(same)
+    }
+
+    /// Every value of a variable, noting that it was asked for.
+    pub(super) fn ask(&self, name: &str) -> Option<Values> {
+        let found = self.known.get(name).cloned();
+        self.asked.borrow_mut().entry(name.to_owned()).or_insert_with(|| found.clone());
+        found
+    }
+}
