@@ -136,7 +136,9 @@ impl Reach<'_> {
         self.roles.insert(dir.to_owned());
         for meta in ["meta/main.yml", "meta/main.yaml", "meta/main"] {
             if let Parsed::Yaml(documents) = &*self.world.yaml(&dir.join(meta)) {
-                documents.iter().for_each(|document| self.collections_named(document, &mut scope));
+                for document in documents {
+                    self.collections_named(document, &mut scope);
+                }
             }
         }
         let scope = scope;
