@@ -21,7 +21,7 @@ pub fn root() -> PathBuf {
 }
 
 /// A test that waits longer than this waits for ever.
-pub const PATIENCE: Duration = Duration::from_mins(3);
+pub const PATIENCE: Duration = Duration::from_mins(8);
 
 /// The environment that `.tools/env.sh` sets, without anything of the person who runs the tests but the search path.
 #[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a shell reads the file, and finds itself on PATH")]
