@@ -174,6 +174,9 @@ pub enum Event {
         node: NodeId,
         /// AMI id.
         image: String,
+        /// What really made it, with versions: `packer`, `ansible-core`, `python`, `jinja2`, collections.
+        #[serde(default)]
+        tools: BTreeMap<String, String>,
     },
     /// What a step left was looked for.
     Reconciled {

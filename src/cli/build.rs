@@ -15,6 +15,7 @@ use crate::cli::project::Project;
 use crate::cli::survey::{self, Survey};
 use crate::cli::world::World;
 use crate::cli::{emit, galaxy, running, toolcheck, update};
+use crate::config::pipeline::Tool;
 use crate::event::Event;
 use crate::plan::plan::{Plan, Wishes};
 use crate::run::driver::Results;
@@ -55,15 +56,15 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
             planning = Planning::make(&project, world, Some(&asked), &asked.state, &wishes, output).await?;
         }
         running::warn(&planning.plan, output);
-        let counts = planning.plan.counts();
+        let (counts, mut tools) = (planning.plan.counts(), BTreeMap::new());
         if counts.build + counts.dry_run > 0 {
             let stages = running::stages_that_run(&planning.plan);
-            toolcheck::check(project.pipeline(), &stages, counts.dry_run > 0, world).await?;
+            tools = toolcheck::check(project.pipeline(), &stages, counts.dry_run > 0, world).await?;
             galaxy::ensure(&project, &stages, world).await?;
         }
-        Ok((asked, planning))
+        Ok((asked, planning, tools))
     };
-    let (survey, planning) = begun.prepare(Box::pin(ready), output).await?;
+    let (survey, planning, tools) = begun.prepare(Box::pin(ready), output).await?;
 
     let gathered = Gathered::of(&project, world, planning.plan.counts().build > 0).await?;
     let records = Records {
@@ -89,6 +90,7 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
         catalog: Some(&survey.catalog),
         ec2_endpoint: gathered.ec2_endpoint.clone(),
         ledger: &records,
+        packer: tools.get(&Tool::Packer).map(|packer| packer.version.clone()),
         head: gathered.head.clone(),
         keep: false,
         engine: Engine::default(),

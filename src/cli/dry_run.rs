@@ -80,6 +80,7 @@ pub async fn run(args: &DryRunArgs, common: &Common, world: &World, output: Outp
         catalog: None,
         ec2_endpoint: None,
         ledger: &records,
+        packer: None,
         head: gathered.head.clone(),
         keep: args.keep,
         engine: Engine::default(),

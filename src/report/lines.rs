@@ -50,7 +50,7 @@ pub(super) fn lines(event: &Event, detail: Detail) -> Vec<Text> {
                     .add(Tone::Plain, format!("  {image}, made by another run meanwhile")),
             ]
         }
-        Event::ImageSealed { node, image } if steps => {
+        Event::ImageSealed { node, image, .. } if steps => {
             vec![verb(Tone::Good, "sealed").add(Tone::Strong, node.to_string()).add(Tone::Plain, format!("  {image}"))]
         }
         Event::Reconciled { removed, left, .. } => {

@@ -132,7 +132,7 @@ pub(super) fn failing_run() -> Vec<Stamped> {
         },
         Event::StepFinished { step: web.clone(), outcome: Outcome::Failed(failure), seconds: 63.0 },
         Event::StepBlocked { step: worker, by: web },
-        Event::ImageSealed { node: node("api"), image: "ami-0b7c".to_owned() },
+        Event::ImageSealed { node: node("api"), image: "ami-0b7c".to_owned(), tools: BTreeMap::new() },
         done(&api, "ami-0b7c", 92.4),
         Event::Emitted {
             path: "terraform/local/images.auto.tfvars".to_owned(),

@@ -17,10 +17,11 @@ use crate::plan::plan::PlannedParent;
 use crate::ports::{Catalog, Claim, Claimed, Wanted};
 use crate::process::spawn::Exit;
 use crate::run::fill::{Filling, artifact_name};
-use crate::run::guard::Side;
+use crate::run::guard::{Side, Watched};
 use crate::run::reconcile;
 use crate::run::step::{Current, Halt, judge, plain, task_failed};
 use crate::run::watch::{Finished, Report};
+use crate::tools::ansible_report::Pass;
 use crate::tools::packer_log::Named;
 use crate::tools::{ansible, packer};
 
@@ -134,18 +135,20 @@ impl Current<'_> {
         }
         self.watch.phase("image");
         let image = self.confirm(catalog, named, parent).await?;
-        let notes = match self.check(&image, reports, key).await {
-            Ok(notes) => notes,
+        let watched = match self.check(&image, reports, key).await {
+            Ok(watched) => watched,
             Err(halt) => return Err(self.take_back(catalog, &image, halt).await),
         };
         self.watch.phase("seal");
+        let tools = self.tools(pass, watched.collections);
         let mut tags = self.tags(parent);
         tags.insert(tags::PARENT.to_owned(), parent.to_owned());
+        tags.insert(tags::TOOLS.to_owned(), tools_tag(&tools));
         catalog.tag(&image, &tags).await?;
         self.check_stop()?;
         catalog.seal(claim, &image).await?;
-        self.watch.say(Event::ImageSealed { node: self.planned.node.clone(), image: image.id.clone() });
-        Ok((image, notes))
+        self.watch.say(Event::ImageSealed { node: self.planned.node.clone(), image: image.id.clone(), tools });
+        Ok((image, watched.notes))
     }
 
     /// The one image that Packer made in the pipeline's region, as EC2 tells it, made from the planned parent.
@@ -188,10 +191,10 @@ impl Current<'_> {
         }
     }
 
-    async fn check(&self, image: &Image, reports: &[Report], key: StageKey) -> Result<Vec<String>, Halt> {
+    async fn check(&self, image: &Image, reports: &[Report], key: StageKey) -> Result<Watched, Halt> {
         let (own, pass) = (matches!(self.stage.recipe, Recipe::Playbook { .. }), &reports[0].pass);
         judge(pass, own).map_err(|why| self.failed("ansible", why, Some(pass)))?;
-        let notes = self.guard(reports, Side::Image, "no seal").await?;
+        let watched = self.guard(reports, Side::Image, "no seal").await?;
         let now = self.steps.ledger.rekey(&self.planned.node).await.map_err(|why| plain("ovenbird", why))?;
         if now.stage_key != Some(key) {
             let mut failure = plain("ovenbird", format!("inputs changed while {} was being made{}: no seal", image.id, now.told()));
@@ -199,7 +202,7 @@ impl Current<'_> {
             return Err(failure.into());
         }
         self.check_stop()?;
-        Ok(notes)
+        Ok(watched)
     }
 
     /// Removes an image that will not be sealed, and says so in the first line.
@@ -270,6 +273,13 @@ impl Current<'_> {
         users.chain(ours.into_iter().map(|(name, value)| (name.to_owned(), value))).collect()
     }
 
+    /// What really ran, by the reports of those who did.
+    fn tools(&self, pass: &Pass, collections: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let said = [("packer", &self.steps.packer), ("ansible-core", &pass.ansible), ("python", &pass.python), ("jinja2", &pass.jinja)];
+        let said = said.into_iter().filter_map(|(name, version)| Some((name.to_owned(), version.clone()?)));
+        said.chain(collections).collect()
+    }
+
     /// Tags of the image: all but the key, which is written last.
     fn tags(&self, parent: &str) -> BTreeMap<String, String> {
         let mut all = self.run_tags();
@@ -288,5 +298,36 @@ impl Current<'_> {
         }
         debug_assert!(!all.contains_key(tags::KEY), "the key is written last");
         all
+    }
+}
+
+/// As the value of a tag: 256 characters at most, and only those that every service takes. Collections go last.
+fn tools_tag(tools: &BTreeMap<String, String>) -> String {
+    const LONGEST: usize = 256;
+    let (collections, own): (Vec<_>, Vec<_>) = tools.iter().partition(|(name, _)| name.contains('.'));
+    let mut text = String::new();
+    for (name, version) in own.into_iter().chain(collections) {
+        let word = format!("{}{name}={version}", if text.is_empty() { "" } else { " " });
+        if text.len() + word.len() > LONGEST {
+            break;
+        }
+        text.extend(word.chars().map(|c| if c.is_ascii_alphanumeric() || " +-=._:/@".contains(c) { c } else { '_' }));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tag_of_tools_names_our_own_first_and_fits() {
+        let mut tools: BTreeMap<String, String> = [("packer", "1.15.0"), ("community.general", "9.1.0"), ("ansible-core", "2.19.4")]
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .into();
+        assert_eq!(tools_tag(&tools), "ansible-core=2.19.4 packer=1.15.0 community.general=9.1.0");
+        tools.extend((0..99).map(|n| (format!("many.of_them_{n}"), "1.0.0~β".to_owned())));
+        let text = tools_tag(&tools);
+        assert!(text.len() <= 256 && text.starts_with("ansible-core=2.19.4 packer=1.15.0 ") && text.is_ascii(), "{text}");
     }
 }

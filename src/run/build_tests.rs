@@ -74,6 +74,7 @@ impl Catalog for Account {
     async fn tag(&self, image: &Image, tags: &BTreeMap<String, String>) -> Result<(), CatalogError> {
         assert!(!tags.contains_key("ovenbird:key"), "the key is written by the seal alone");
         assert_eq!((tags["ovenbird:parent"].as_str(), tags["team"].as_str()), (PARENT, "platform"));
+        assert!(tags["ovenbird:tools"].contains("packer=1.15.0"), "{tags:?}");
         self.call(format!("tag {}", image.id));
         Ok(())
     }
@@ -192,6 +193,7 @@ impl Setting {
             catalog: Some(&self.account),
             ec2_endpoint: None,
             ledger: &self.books,
+            packer: Some("1.15.0".to_owned()),
             head: None,
             keep: false,
             engine: Engine::default(),

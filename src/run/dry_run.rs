@@ -178,7 +178,7 @@ impl Current<'_> {
             came_to_its_end(&second.pass).map_err(|why| self.failed("ansible", format!("second pass: {why}"), Some(&second.pass)))?;
         }
         let image = image.ok_or_else(|| self.failed("packer", "packer ended well but its log names no Docker image".to_owned(), None))?;
-        let mut notes = self.guard(reports, Side::Image, NOT_PASSED).await?;
+        let mut notes = self.guard(reports, Side::Image, NOT_PASSED).await?.notes;
         self.check_stop()?;
         if self.stage.verify.is_none() && !self.keeps() {
             return Ok((0.0, notes));
@@ -215,7 +215,7 @@ impl Current<'_> {
             Finished::Stopped => Err(Halt::Cancelled),
             Finished::Exited(Exit::Code(0)) => {
                 judge(pass, true).map_err(|why| self.failed("ansible", format!("verify: {why}"), Some(pass)))?;
-                let notes = self.guard(&reports, Side::Verification, NOT_PASSED).await?;
+                let notes = self.guard(&reports, Side::Verification, NOT_PASSED).await?.notes;
                 Ok((reports[0].seconds, notes))
             }
             Finished::Exited(_) if pass.failed.is_some() => {

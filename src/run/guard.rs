@@ -23,6 +23,15 @@ pub(super) enum Side {
     Verification,
 }
 
+/// What is known of a run that passed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Watched {
+    /// About what was left out of the key on purpose.
+    pub(super) notes: Vec<String>,
+    /// Collections that it used, and their versions.
+    pub(super) collections: BTreeMap<String, String>,
+}
+
 /// Files of the root that a run opened.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Found {
@@ -40,13 +49,13 @@ impl Current<'_> {
         self.scratch.write(&name, "").map(drop).map_err(|error| self.unwritable(&error))
     }
 
-    /// Compares what the runs that share the first report's record opened with the inputs. Gives notes about what was left out of
-    /// the key on purpose. `loses` is what a file that is no input costs: `no seal`.
-    pub(super) async fn guard(&self, reports: &[Report], side: Side, loses: &str) -> Result<Vec<String>, Halt> {
+    /// Compares what the runs that share the first report's record opened with the inputs. `loses` is what a file that is no
+    /// input costs: `no seal`.
+    pub(super) async fn guard(&self, reports: &[Report], side: Side, loses: &str) -> Result<Watched, Halt> {
         let passes = || reports.iter().map(|report| &report.pass);
         if passes().map(|pass| pass.started).sum::<u32>() == 0 {
             // No Ansible of this machine ran; whether that is right, others judge.
-            return Ok(Vec::new());
+            return Ok(Watched::default());
         }
         if passes().any(|pass| pass.unguarded > 0) {
             return Err(not_watched(loses).into());
@@ -62,9 +71,10 @@ impl Current<'_> {
                 return Err("the record of opened files is empty".to_owned());
             }
             let inputs = Inputs::of(&root, &inputs, &ignore, side == Side::Verification, &said.pythons, &record);
-            Ok(compare(&said.opened, &inputs, &path))
+            let collections = said.collections().into_iter().map(|(name, folder)| (name, version_in(&folder))).collect();
+            Ok((compare(&said.opened, &inputs, &path), collections))
         });
-        let found = match compared.await.unwrap_or_else(|joined| Err(joined.to_string())) {
+        let (found, collections) = match compared.await.unwrap_or_else(|joined| Err(joined.to_string())) {
             Ok(found) => found,
             Err(why) => return Err(plain("ovenbird", format!("{why}: {loses}")).into()),
         };
@@ -74,8 +84,16 @@ impl Current<'_> {
             failure.log = Some(self.watch.log.display().to_string());
             return Err(failure.into());
         }
-        Ok(found.left_out.into_iter().map(|(name, by)| format!("`{name}` was read, and {by} keeps it out of the key")).collect())
+        let told = |(name, by): (String, String)| format!("`{name}` was read, and {by} keeps it out of the key");
+        Ok(Watched { notes: found.left_out.into_iter().map(told).collect(), collections })
     }
+}
+
+/// What galaxy wrote beside a collection; one that lies there as its sources do has no version that anybody gave it.
+fn version_in(folder: &Path) -> String {
+    let manifest =
+        std::fs::read(folder.join("MANIFEST.json")).ok().and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
+    manifest.and_then(|json| Some(json.pointer("/collection_info/version")?.as_str()?.to_owned())).unwrap_or_else(|| "unknown".to_owned())
 }
 
 fn compare(opened: &[Opened], inputs: &Inputs, path: &str) -> Found {
@@ -156,6 +174,15 @@ mod tests {
         insta::assert_snapshot!(failure.message, @"`files/extra.txt` was read and is no input of `web`: no seal");
         assert_eq!(failure.task.as_deref(), Some("web : Read (roles/web/tasks/main.yml:4)"));
         insta::assert_snapshot!(failure.help.unwrap(), @r#"write `inputs = ["files/extra.txt"]` in stage `web`, then its key follows the file; if the playbook names it plainly, ovenbird should have found it: please report that"#);
+    }
+
+    #[test]
+    fn a_collection_has_the_version_that_galaxy_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(version_in(folder.path()), "unknown");
+        let mut file = std::fs::File::create(folder.path().join("MANIFEST.json")).unwrap();
+        std::io::Write::write_all(&mut file, br#"{"collection_info": {"version": "9.1.0"}}"#).unwrap();
+        assert_eq!(version_in(folder.path()), "9.1.0");
     }
 
     #[test]

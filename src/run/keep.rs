@@ -93,7 +93,7 @@ impl Current<'_> {
             Finished::Stopped => Err(Halt::Cancelled),
             Finished::Exited(Exit::Code(0)) => {
                 judge(pass, true).map_err(|why| self.failed("ansible", why, Some(pass)))?;
-                let read = self.guard(&reports, Side::Image, NOT_PASSED).await?;
+                let read = self.guard(&reports, Side::Image, NOT_PASSED).await?.notes;
                 let short = container.get(..12).unwrap_or(container);
                 let changed = u32::try_from(pass.changed.len()).unwrap_or(u32::MAX);
                 let mut notes = vec![format!("converged in kept container {short}; a quick look, not recorded as passed")];

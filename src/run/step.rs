@@ -93,6 +93,8 @@ pub struct Steps<'a> {
     pub ec2_endpoint: Option<String>,
     /// Keys and verdicts.
     pub ledger: &'a dyn Ledger,
+    /// Version of Packer, as far as it was asked.
+    pub packer: Option<String>,
     /// What is checked out.
     pub head: Option<Head>,
     /// `--keep`: containers stay, and the next dry run converges in them.

@@ -52,6 +52,21 @@ pub struct Damaged {
     pub line: usize,
 }
 
+impl Record {
+    /// Collections of which a file was read, and their folders.
+    pub fn collections(&self) -> BTreeMap<String, PathBuf> {
+        let read = self.opened.iter().filter(|opened| opened.access == Access::Read);
+        let one = |opened: &Opened| {
+            let parts: Vec<_> = opened.path.components().collect();
+            let at = parts.iter().position(|part| part.as_os_str() == "ansible_collections")?;
+            let [namespace, name, _, ..] = parts.get(at + 1..)? else { return None };
+            let full = format!("{}.{}", namespace.as_os_str().to_str()?, name.as_os_str().to_str()?);
+            (!full.starts_with("ansible.")).then(|| (full, parts[..at + 3].iter().collect()))
+        };
+        read.filter_map(one).collect()
+    }
+}
+
 /// Reads a record. What the run made itself before it read it is not in the answer.
 ///
 /// # Errors
@@ -127,6 +142,15 @@ mod tests {
         let told: Vec<_> = record.opened.iter().map(|o| (o.at, o.access, o.path.to_str().unwrap())).collect();
         assert_eq!(told, [(7, Access::Read, "/r/a"), (8, Access::List, "/r"), (12, Access::Read, "/r/late")]);
         assert_eq!(record.pythons, [PathBuf::from("/venv")]);
+    }
+
+    #[test]
+    fn collections_are_known_by_the_files_that_were_read_of_them() {
+        let read = |path: &str| format!("1 read /c/ansible_collections/{path}\n");
+        let text = [read("acme/one/plugins/filter/x.py"), read("acme/one/meta/runtime.yml"), read("ansible/builtin/x"), read("acme/none")]
+            .concat();
+        let record = parse(format!("{text}1 list /c/ansible_collections/acme/listed/plugins\n").as_bytes()).unwrap();
+        assert_eq!(record.collections(), BTreeMap::from([("acme.one".to_owned(), PathBuf::from("/c/ansible_collections/acme/one"))]));
     }
 
     #[test]

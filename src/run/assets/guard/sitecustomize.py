@@ -22,7 +22,8 @@ def _install(record):
 
     seen = set()
     slash = os.sep
-    # The tools themselves: Python, Ansible, what pip installed. Their versions are notes, their files are no inputs.
+    # The tools themselves: Python, Ansible, what pip installed. Their versions are notes, their files are no inputs. Collections
+    # that pip installed are told, so that theirs can be noted too.
     site = sys.modules.get("site")
     folders = [os.path.dirname(os.__file__)] + (site.getsitepackages() if hasattr(site, "getsitepackages") else [])
     tools = tuple(folder.rstrip(slash) + slash for folder in folders if folder)
@@ -56,7 +57,7 @@ def _install(record):
             path = os.fsdecode(path)
         if not path.startswith(slash):
             path = os.path.join(folder or os.getcwd(), path)
-        if (what, path) in seen or (path + slash).startswith(tools):
+        if (what, path) in seen or ((path + slash).startswith(tools) and "/ansible_collections/" not in path):
             return
         seen.add((what, path))
         write(what, path)
