@@ -37,7 +37,7 @@ pub async fn run(args: &PlanArgs, common: &Common, world: &World, output: Output
     } else if args.matrix.is_some() {
         output.data(&format!("{}\n", matrix(plan)))?;
     } else {
-        output.data(&plan_text::render(plan, world.started, output.colour))?;
+        output.data(&plan_text::render(plan, world.started, output.colour, world.stdout_tty.then_some(output.width)))?;
     }
     if plan.blocked().next().is_some() {
         return Ok(Exit::Data);

@@ -12,10 +12,13 @@ use crate::report::style::{Text, Tone, age, count};
 /// Changed inputs that are listed for one stage.
 const CHANGES: usize = 12;
 
-/// The plan, its summary and its warnings; `now` is for ages only.
-pub fn render(plan: &Plan, now: Timestamp, colour: bool) -> String {
+/// Where what does not fit beside the rest begins.
+const INDENT: usize = 13;
+
+/// The plan, its summary and its warnings; `now` is for ages only. `width`: columns of the terminal that it is for, if any.
+pub fn render(plan: &Plan, now: Timestamp, colour: bool, width: Option<usize>) -> String {
     let mut text = String::new();
-    for line in lines(plan, now) {
+    for line in lines(plan, now).into_iter().flat_map(|line| line.folded(width.unwrap_or(usize::MAX), INDENT)) {
         text.push_str(&line.render(colour));
         text.push('\n');
     }
@@ -185,7 +188,7 @@ mod tests {
     #[test]
     fn a_plan_says_what_is_used_what_is_built_and_why() {
         let now = "2026-11-22T04:15:00Z".parse().expect("a time");
-        insta::assert_snapshot!(render(&plan(), now, false), @r##"
+        insta::assert_snapshot!(render(&plan(), now, false, None), @r##"
   source debian_12   ami-0d3c51df4b4a7ba4f   debian-12-amd64-20261116-2299   pinned 6 d ago
   base     reuse     ami-0a11aaaaaaaaaaaa1   cae662172fd4   built 2 d ago
   web      build                             4b5e57f6eb2f   2 inputs changed since ami-0de5aaaaaaaaaaaa1:
@@ -201,5 +204,8 @@ Does not write terraform/api.auto.tfvars: no image of api.
 
 warning: no `tools` block: versions of tools are not in the key
 "##);
+        let narrow = render(&plan(), now, false, Some(80));
+        let lines: Vec<&str> = narrow.lines().take(2).collect();
+        assert_eq!(lines, ["  source debian_12   ami-0d3c51df4b4a7ba4f   debian-12-amd64-20261116-2299", "             pinned 6 d ago"]);
     }
 }
