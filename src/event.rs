@@ -99,6 +99,9 @@ pub enum Event {
         to_retag: usize,
         /// AMIs that are used as they are.
         to_reuse: usize,
+        /// Nodes of the plan, parents first: the order of every table.
+        #[serde(default)]
+        nodes: Vec<NodeId>,
         /// Folder of logs and records.
         folder: String,
     },

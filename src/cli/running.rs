@@ -176,6 +176,7 @@ pub async fn carry_out(
             to_dry_run: counts.dry_run,
             to_retag: counts.retag,
             to_reuse: counts.reuse - counts.retag,
+            nodes: plan.nodes.iter().map(|planned| planned.node.clone()).collect(),
             folder: begun.folder.path().display().to_string(),
         });
         let results = driver::drive(plan, &settings, launch, &mut begun.signals, &mut journal).await;

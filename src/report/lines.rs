@@ -68,7 +68,11 @@ pub(super) fn lines(event: &Event, detail: Detail) -> Vec<Text> {
             .iter()
             .map(|(name, (old, new))| {
                 let old = old.as_deref().filter(|old| !old.is_empty()).map(|old| format!(" (was {old})")).unwrap_or_default();
-                verb(Tone::Good, "wrote").add(Tone::Strong, name).add(Tone::Plain, format!(" = {new}{old} in {path}"))
+                verb(Tone::Good, "wrote")
+                    .add(Tone::Strong, name)
+                    .add(Tone::Plain, format!(" = {new}"))
+                    .add(Tone::Dim, old)
+                    .add(Tone::Plain, format!(" in {path}"))
             })
             .collect(),
         Event::EmitSkipped { path, missing } => {

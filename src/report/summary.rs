@@ -16,6 +16,7 @@ use crate::report::style::{Text, Tone, clean, count, seconds};
 /// What is gathered.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
+    order: Vec<NodeId>,
     rows: BTreeMap<NodeId, Row>,
     failures: Vec<(StepId, Failure)>,
     ended: Option<Ended>,
@@ -39,6 +40,7 @@ impl Summary {
     /// Takes note of an event.
     pub(super) fn note(&mut self, event: &Event) {
         match event {
+            Event::RunStarted { nodes, .. } => self.order.clone_from(nodes),
             Event::NodeReused { node, artifact } => self.row(node, artifact, "reused", None),
             Event::ImageAdopted { node, image } => self.row(node, image, "adopted", None),
             Event::StepFinished { step, outcome: Outcome::Succeeded { artifact, .. }, seconds } => {
@@ -92,7 +94,10 @@ impl Summary {
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
         table.set_header(["stage", "", "image", "time"]);
-        for (node, row) in &self.rows {
+        let place = |node: &NodeId| self.order.iter().position(|other| other == node);
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_by_key(|(node, _)| place(node).unwrap_or(usize::MAX));
+        for (node, row) in rows {
             table.add_row([node.to_string(), row.how.to_owned(), row.artifact.clone(), row.seconds.map(seconds).unwrap_or_default()]);
         }
         table.trim_fmt()

@@ -107,6 +107,7 @@ pub(super) fn failing_run() -> Vec<Stamped> {
             to_dry_run: 1,
             to_retag: 0,
             to_reuse: 1,
+            nodes: ["base", "web", "api", "worker"].map(node).into(),
             folder: ".ovenbird/runs/r".to_owned(),
         },
         Event::NodeReused { node: node("base"), artifact: "ami-0a11".to_owned() },

@@ -43,8 +43,8 @@ build web | left behind key pair packer_1 (us-west-2)
 not written terraform/web.auto.tfvars: no image of web
 
  stage          image     time
- api    built   ami-0b7c  1 min 32 s
  base   reused  ami-0a11
+ api    built   ami-0b7c  1 min 32 s
 
 error: build web failed: packer exited with 1
   tool  ansible
@@ -105,8 +105,8 @@ build web | left behind key pair packer_1 (us-west-2)
 not written terraform/web.auto.tfvars: no image of web
 
  stage          image     time
- api    built   ami-0b7c  1 min 32 s
  base   reused  ami-0a11
+ api    built   ami-0b7c  1 min 32 s
 
 error: build web failed: packer exited with 1
   tool  ansible
@@ -163,13 +163,13 @@ build web | left behind key pair packer_1 (us-west-2)
             1 min 03 s
     not run build worker  needs build web
        done build api  ami-0b7c  12 tasks, 5 changed, 1 min 32 s
-      wrote api_ami_id
-            = ami-0b7c (was ami-old) in terraform/local/images.auto.tfvars
+      wrote api_ami_id = ami-0b7c (was ami-old)
+            in terraform/local/images.auto.tfvars
 not written terraform/web.auto.tfvars: no image of web
 
  stage          image     time
- api    built   ami-0b7c  1 min 32 s
  base   reused  ami-0a11
+ api    built   ami-0b7c  1 min 32 s
 
 error: build web failed: packer exited with 1
   tool  ansible
