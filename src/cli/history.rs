@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_long_difference_ends_with_how_much_is_missing() {
-        let text = (0..200).map(|n| format!("{n}\n")).collect::<String>();
+        let text = (0..200).fold(String::new(), |text, n| text + &n.to_string() + "\n");
         assert_eq!(shortened(&unified("a", None, &text)).lines().last(), Some("… 123 more lines"));
         assert_eq!(shortened("x\n"), "x\n");
     }

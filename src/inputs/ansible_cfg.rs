@@ -42,7 +42,7 @@ pub(super) struct AnsibleConfig {
     pub(super) plugin_paths: BTreeMap<&'static str, Vec<PathBuf>>,
     /// Callback plugins that are enabled by name.
     pub(super) callbacks_enabled: Vec<String>,
-    /// `playbook_vars_root`: group_vars are looked for beside lists of tasks too.
+    /// `playbook_vars_root`: `group_vars` are looked for beside lists of tasks too.
     pub(super) vars_everywhere: bool,
     /// Where Ansible writes its log: no input wherever it lies.
     pub(super) logs: Vec<PathBuf>,

@@ -29,11 +29,11 @@ impl Reach<'_> {
         self.variables.inventory_folders.insert(folder.clone());
         let files = if path.is_dir() { self.world.files_below(&path) } else { vec![path].into() };
         for file in files.iter().filter(|file| !["group_vars", "host_vars"].iter().any(|vars| file.starts_with(folder.join(vars)))) {
-            self.inventory_file(file, &scope.in_file(file, why.clone()), why.clone());
+            self.inventory_file(file, &scope.in_file(file, why.clone()), &why);
         }
     }
 
-    fn inventory_file(&mut self, file: &Path, scope: &Scope, why: Vec<Why>) {
+    fn inventory_file(&mut self, file: &Path, scope: &Scope, why: &[Why]) {
         if !self.first_time("inventory", file, scope) {
             return;
         }
@@ -43,7 +43,7 @@ impl Reach<'_> {
             return self.widen(None, "an inventory that is a program runs on this machine", scope, 1);
         }
         if matches!(file.extension().and_then(|e| e.to_str()), Some("yml" | "yaml" | "json")) {
-            self.vars(file, scope, &why);
+            self.vars(file, scope, why);
             if let Parsed::Yaml(documents) = &*self.world.yaml(file) {
                 for document in documents {
                     if let Some(plugin) = document.get("plugin").and_then(Node::text) {

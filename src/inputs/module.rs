@@ -310,10 +310,10 @@ impl Reach<'_> {
     }
 }
 
-impl<'n> Arguments<'n> {
+impl Arguments<'_> {
     /// Every text at any depth, with the parameter that it stands below.
     fn texts(&self) -> Vec<(String, String, usize)> {
-        fn below<'n>(parameter: &str, node: &'n Node, found: &mut Vec<(String, String, usize)>) {
+        fn below(parameter: &str, node: &Node, found: &mut Vec<(String, String, usize)>) {
             match &node.kind {
                 Kind::Scalar { .. } => found.extend(node.text().map(|text| (parameter.to_owned(), text.to_owned(), node.line))),
                 Kind::Sequence(items) => items.iter().for_each(|item| below(parameter, item, found)),

@@ -120,7 +120,7 @@ impl Reach<'_> {
         true
     }
 
-    /// With `playbook_vars_root` Ansible loads group_vars beside lists of tasks too.
+    /// With `playbook_vars_root` Ansible loads `group_vars` beside lists of tasks too.
     fn vars_beside_tasks(&mut self, scope: &Scope) {
         if self.world.config.vars_everywhere
             && let Some(folder) = scope.tasks.clone()

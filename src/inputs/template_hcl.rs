@@ -167,7 +167,9 @@ impl Reach<'_> {
             let Some(first) = call.args.iter().next() else { continue };
             if name == "env" {
                 if let Ok(texts) = names.texts(first, 0) {
-                    texts.iter().for_each(|text| self.reads_environment(text, scope, line));
+                    for text in &texts {
+                        self.reads_environment(text, scope, line);
+                    }
                 }
             } else if FLOATING.contains(&name) {
                 let place = self.place(&scope.file, line);

@@ -4,6 +4,8 @@
 //! (`!vault`, `!unsafe`), Jinja is text. Invariant: bounded in time, memory and depth whatever the input, and no input panics; what
 //! two parsers refuse is a [`YamlError`] with its line, and the caller takes more than it can read instead of failing.
 
+mod fallback;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -142,7 +144,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Arc<Node>>, YamlError> {
         Ok(documents) => Ok(documents),
         Err(Refusal::Limit(error)) => Err(error),
         // Real files hold what one parser reads and the other does not. libyaml is what Ansible itself uses; its port may panic.
-        Err(Refusal::Syntax(error)) => match std::panic::catch_unwind(|| with_libyaml(text)) {
+        Err(Refusal::Syntax(error)) => match fallback::parse(text) {
             Ok(Ok(documents)) => Ok(documents),
             Ok(Err(Refusal::Limit(limit))) => Err(limit),
             Ok(Err(Refusal::Syntax(_))) | Err(_) => Err(error),
@@ -289,37 +291,6 @@ fn bytes_of(span: &Span) -> Range<usize> {
         (Some(start), Some(end)) if start <= end => start..end,
         _ => 0..0,
     }
-}
-
-fn with_libyaml(text: &str) -> Result<Vec<Arc<Node>>, Refusal> {
-    use libyaml_safer::{EventData, ScalarStyle as Style};
-    let mut bytes = text.as_bytes();
-    let mut parser = libyaml_safer::Parser::new();
-    parser.set_input_string(&mut bytes);
-    let mut builder = Builder::default();
-    loop {
-        let event = parser.parse().map_err(|error| {
-            let line = error.problem_mark().map_or(1, |mark| line_of(mark.line));
-            Refusal::Syntax(YamlError { message: error.problem().to_owned(), line })
-        })?;
-        let line = line_of(event.start_mark.line);
-        match event.data {
-            EventData::Scalar { anchor, tag, value, style, .. } => {
-                builder.step(Step::Scalar { text: value, plain: style == Style::Plain }, anchor, tag, line, 0..0)?;
-            }
-            EventData::SequenceStart { anchor, tag, .. } => builder.step(Step::Open { mapping: false }, anchor, tag, line, 0..0)?,
-            EventData::MappingStart { anchor, tag, .. } => builder.step(Step::Open { mapping: true }, anchor, tag, line, 0..0)?,
-            EventData::SequenceEnd | EventData::MappingEnd => builder.step(Step::Close, None, None, line, 0..0)?,
-            EventData::Alias { anchor } => builder.step(Step::Alias(anchor), None, None, line, 0..0)?,
-            EventData::DocumentEnd { .. } => builder.step(Step::EndOfDocument, None, None, line, 0..0)?,
-            EventData::StreamEnd => return Ok(builder.documents),
-            EventData::StreamStart { .. } | EventData::DocumentStart { .. } => {}
-        }
-    }
-}
-
-fn line_of(zero_based: u64) -> usize {
-    usize::try_from(zero_based).unwrap_or(usize::MAX).saturating_add(1)
 }
 
 #[cfg(test)]

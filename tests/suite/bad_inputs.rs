@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -207,7 +208,7 @@ fn an_alias_bomb_takes_the_root_and_is_not_written_out() {
     let mut bomb = "- a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
     for level in 1..12 {
         let list = vec![format!("*a{}", level - 1); 10].join(",");
-        bomb += &format!("  a{level}: &a{level} [{list}]\n");
+        writeln!(bomb, "  a{level}: &a{level} [{list}]").unwrap();
     }
     keys.write("ansible/bad.yml", bomb);
     let inputs = web(&keys);

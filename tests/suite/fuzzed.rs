@@ -2,7 +2,7 @@
 //!
 //! Seeds are files of every kind, mutated by pieces that mean something to their parsers. What once failed is kept in
 //! `tests/fixtures/fuzz/kept/` and tried first. Invariant: a case is made of its number alone, so a failure can be had again.
-//! 2,000 cases in `make test`; 200,000 with OVENBIRD_PROOF=1, which prints the longest time, too.
+//! 2,000 cases in `make test`; 200,000 with `OVENBIRD_PROOF=1`, which prints the longest time, too.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 

@@ -149,7 +149,7 @@ fn every_absent_place_moves_its_stages_when_something_appears() {
         // Outside of the checkout nothing is made; a place below a file cannot be.
         for (place, stages) in places.iter().filter(|(place, _)| !place.contains(':')) {
             let path = keys.path(place);
-            let made = (0..).map(|n| path.ancestors().nth(n).unwrap().to_owned()).take_while(|p| !p.exists()).last().unwrap();
+            let made = path.ancestors().take_while(|folder| !folder.exists()).last().unwrap();
             if made.parent().is_some_and(|parent| !parent.is_dir()) {
                 continue;
             }
