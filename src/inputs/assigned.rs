@@ -35,6 +35,23 @@ pub(super) struct Variables {
     changes: usize,
 }
 
+/// What one file of variables assigns.
+#[derive(Debug)]
+pub(super) struct Assigned {
+    values: Vec<(Arc<str>, Values)>,
+    blind: Option<String>,
+}
+
+impl Assigned {
+    /// Every key of every document.
+    pub(super) fn by(documents: &[Arc<Node>]) -> Self {
+        let mut all = Variables::default();
+        documents.iter().for_each(|document| all.assign_all(document));
+        let blind = all.blind.clone();
+        Self { values: all.into_values(), blind }
+    }
+}
+
 impl Variables {
     pub(super) fn assign(&mut self, name: &str, value: Known) {
         if jinja::templated(name) {
@@ -65,6 +82,14 @@ impl Variables {
     /// How many values were added.
     pub(super) fn count(&self) -> usize {
         self.changes
+    }
+
+    /// Assigns what a file does.
+    pub(super) fn assign_file(&mut self, file: &Assigned) {
+        if let Some(blind) = &file.blind {
+            self.blind.get_or_insert_with(|| blind.clone());
+        }
+        self.assign_values(&file.values);
     }
 
     /// Assigns what another reading found.

@@ -48,12 +48,30 @@ fn as_text(argument: &str) -> String {
     jinja::quoted(argument).map_or_else(|| format!("{{{{ {argument} }}}}"), str::to_owned)
 }
 
+/// Is there nothing in a template that pulls anything in. Most are so, and each is named by several tasks.
+fn is_quiet(text: &str) -> bool {
+    let named = |text: &str| !jinja::included(text).is_empty() || !jinja::calls(text).is_empty() || !jinja::qualified(text).is_empty();
+    !text.starts_with("#jinja2:") && !named(text) && jinja::renamed(text).is_none()
+}
+
+/// Look-ups can only be in these.
+fn may_look_up(text: &str) -> bool {
+    jinja::templated(text) || text.contains(['(', '|']) || text.contains(" is ")
+}
+
+/// Has any text of a node something that may look up.
+pub(super) fn looks_up(node: &Node) -> bool {
+    let mut found = false;
+    node.scalars(&mut |_, text| found |= may_look_up(text));
+    found
+}
+
 impl Reach<'_> {
     /// Look-ups in every scalar of a node.
     pub(super) fn lookups_in(&mut self, node: &Node, scope: &Scope) {
         let mut found = Vec::new();
         node.scalars(&mut |at, text| {
-            if jinja::templated(text) || text.contains(['(', '|']) || text.contains(" is ") {
+            if may_look_up(text) {
                 found.push((text, at.line));
             }
         });
@@ -84,6 +102,9 @@ impl Reach<'_> {
         let scope = scope.in_file(file, why);
         if !self.first_time("template", file, &scope) {
             return false;
+        }
+        if self.world.is_quiet(file, is_quiet) {
+            return true;
         }
         let text = self.world.text(file);
         if super::world::is_large(file) {

@@ -45,7 +45,7 @@ impl Reach<'_> {
         let candidates: Vec<PathBuf> = self.role_folders(scope).iter().map(|folder| names::join(folder, name)).collect();
         let mut found = false;
         for candidate in candidates {
-            if candidate.is_dir() {
+            if self.world.is_folder(&candidate) {
                 found = true;
                 self.read_role(&candidate, scope, line);
             } else if !found && candidate.starts_with(&self.world.root) {
@@ -69,7 +69,7 @@ impl Reach<'_> {
         let mut found = false;
         for folder in self.collection_folders(scope, namespace, collection) {
             let dir = folder.join("roles").join(role);
-            if dir.is_dir() {
+            if self.world.is_folder(&dir) {
                 found = true;
                 self.collection(&folder, namespace, collection, scope, line);
                 self.read_role(&dir, scope, line);
@@ -86,7 +86,7 @@ impl Reach<'_> {
             let path = if path.ends_with("ansible_collections") { path.clone() } else { path.join("ansible_collections") };
             path.join(namespace).join(collection)
         };
-        paths.map(folder).filter(|folder| folder.is_dir()).collect()
+        paths.map(folder).filter(|folder| self.world.is_folder(folder)).collect()
     }
 
     /// All of a collection.
@@ -244,7 +244,8 @@ impl Reach<'_> {
 
     /// A file or folder of variables: every assignment counts. True the first time.
     pub(super) fn vars(&mut self, path: &Path, scope: &Scope, why: &[Why]) -> bool {
-        let files = if path.is_dir() { self.world.files_below(path) } else { vec![path.to_owned()].into() };
+        let folder = self.world.is_folder(path);
+        let files = if folder { self.world.files_below(path) } else { vec![path.to_owned()].into() };
         let mut new = false;
         for file in &*files {
             let inner = Scope { tasks: None, ..scope.in_file(file, why.to_vec()) };
@@ -252,7 +253,7 @@ impl Reach<'_> {
                 continue;
             }
             let known = file.extension().and_then(|e| e.to_str());
-            if path.is_dir() && !matches!(known, None | Some("yml" | "yaml" | "json")) {
+            if folder && !matches!(known, None | Some("yml" | "yaml" | "json")) {
                 continue;
             }
             new = true;
@@ -263,8 +264,8 @@ impl Reach<'_> {
                     self.variables.blind.get_or_insert_with(|| format!("`{label}`, which {why}"));
                 }
                 Parsed::Yaml(documents) => {
-                    for document in documents {
-                        self.variables.assign_all(document);
+                    self.variables.assign_file(&self.world.assigned(file, documents));
+                    for document in documents.iter().filter(|document| super::lookups::looks_up(document)) {
                         self.lookups_in(document, &inner);
                     }
                 }

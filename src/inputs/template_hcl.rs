@@ -12,10 +12,10 @@ use hcl_edit::structure::{Body, Structure};
 use hcl_edit::template::{Element, Template as Text};
 use hcl_edit::visit::{Visit, visit_func_call};
 
-use super::hash;
 use super::known::Known;
 use super::reach::{Reach, Scope};
 use super::template::{Block, Template, Texts};
+use super::world::Hcl;
 use crate::model::problem::SourceText;
 use crate::plan::inputs::Why;
 use crate::syntax::hcl;
@@ -39,10 +39,20 @@ const FLOATING: &[&str] = &["vault", "consul_key", "aws_secretsmanager", "aws_se
 const MAX_DEPTH: usize = 12;
 const MAX_TEXTS: usize = 500;
 
+/// Its text could be read.
 struct File {
     path: PathBuf,
-    source: Arc<SourceText>,
-    body: Body,
+    read: Arc<Hcl>,
+}
+
+impl File {
+    fn parts(&self) -> Option<(&Arc<SourceText>, &Body)> {
+        if let Hcl::Body(source, body) = &*self.read { Some((source, body)) } else { None }
+    }
+
+    fn body(&self) -> impl Iterator<Item = &Body> {
+        self.parts().map(|(_, body)| body).into_iter()
+    }
 }
 
 /// What names in expressions stand for.
@@ -57,24 +67,15 @@ impl Reach<'_> {
     /// All files of one template, with files of variables that are read beside those that are given.
     pub(super) fn hcl_template(&mut self, template: &Template, files: Vec<PathBuf>, var_files: &[PathBuf], why: &[Why]) {
         let parse = |reach: &mut Self, path: PathBuf| -> Option<File> {
-            let shown = PathBuf::from(reach.world.label(&path, ""));
-            let bytes = match hash::read(&path, hcl::MAX_BYTES) {
-                Ok(bytes) => bytes,
-                Err(None) => return None,
-                Err(Some(problem)) => {
+            let read = reach.world.hcl(&path);
+            match &*read {
+                Hcl::Absent => None,
+                Hcl::Refused(because, line) => {
                     let scope = reach.template_scope(&path, why);
-                    reach.widen(None, format!("a template that {problem}"), &scope, 1);
-                    return None;
-                }
-            };
-            match hcl::decode(shown, &bytes).and_then(|source| hcl::parse(&source).map(|body| (source, body))) {
-                Ok((source, body)) => Some(File { path, source, body }),
-                Err(problem) => {
-                    let line = problem.places.first().map_or(1, |p| p.source.line_column(p.span.start).0);
-                    let scope = reach.template_scope(&path, why);
-                    reach.widen(None, format!("a template that cannot be read: {}", problem.summary), &scope, line);
+                    reach.widen(None, because.clone(), &scope, *line);
                     None
                 }
+                Hcl::Body(..) => Some(File { path, read }),
             }
         };
         let files: Vec<File> = files.into_iter().filter_map(|path| parse(self, path)).collect();
@@ -82,10 +83,10 @@ impl Reach<'_> {
             var_files.iter().cloned().partition(|p| p.to_string_lossy().ends_with(".json"));
         let values: Vec<File> = hcl_vars.into_iter().filter_map(|path| parse(self, path)).collect();
         let mut names = Names { template, root: self.world.root.clone(), variables: BTreeMap::new(), locals: BTreeMap::new() };
-        for structure in files.iter().flat_map(|f| f.body.iter()) {
+        for structure in files.iter().flat_map(File::body).flat_map(Body::iter) {
             names.declared(structure);
         }
-        for attribute in values.iter().flat_map(|f| hcl::attributes(&f.body)) {
+        for attribute in values.iter().flat_map(File::body).flat_map(hcl::attributes) {
             names.variables.entry(attribute.name.to_owned()).or_default().push(attribute.value);
         }
         for path in json {
@@ -94,9 +95,10 @@ impl Reach<'_> {
             self.widen(None, "values of Packer variables as JSON are not read", &scope, 1);
         }
         for file in &files {
+            let Some((source, body)) = file.parts() else { continue };
             let mut scope = self.template_scope(&file.path, why);
             scope.playbook_dir.clone_from(&names.root);
-            self.body(&names, &file.body, &Block::Other, &file.source, &scope);
+            self.body(&names, body, &Block::Other, source, &scope);
         }
     }
 

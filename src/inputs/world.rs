@@ -7,12 +7,17 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use hcl_edit::structure::Body;
+
 use super::ansible_cfg::AnsibleConfig;
+use super::assigned::Assigned;
 use super::reach::Scope;
 use super::shared::Found;
 use super::variables::Locals;
 use super::{InputContext, hash, names};
 use crate::config::pipeline::{Pipeline, StateLocation};
+use crate::model::problem::SourceText;
+use crate::syntax::hcl;
 use crate::syntax::yaml::{self, Node};
 
 /// Largest template or script that is searched for look-ups.
@@ -32,6 +37,17 @@ pub(super) enum Parsed {
     Yaml(Vec<Arc<Node>>),
 }
 
+/// A file of a Packer template that was read.
+#[derive(Debug)]
+pub(super) enum Hcl {
+    /// Nothing is there.
+    Absent,
+    /// Why it widens, and the line in the file.
+    Refused(String, usize),
+    /// Its text, and what stands in it.
+    Body(Arc<SourceText>, Body),
+}
+
 /// Shared by all stages of one call.
 pub(super) struct World<'a> {
     /// Canonical.
@@ -44,7 +60,10 @@ pub(super) struct World<'a> {
     pub(super) roles: Roles,
     folders: Mutex<BTreeMap<OsString, bool>>,
     parsed: Mutex<BTreeMap<PathBuf, Arc<Parsed>>>,
+    templates: Mutex<BTreeMap<PathBuf, Arc<Hcl>>>,
     texts: Mutex<BTreeMap<PathBuf, Arc<str>>>,
+    quiet: Mutex<BTreeMap<PathBuf, bool>>,
+    assigned: Mutex<BTreeMap<PathBuf, Arc<Assigned>>>,
     below: Mutex<BTreeMap<PathBuf, Arc<[PathBuf]>>>,
 }
 
@@ -61,7 +80,10 @@ impl<'a> World<'a> {
             roles: Roles::default(),
             folders: Mutex::default(),
             parsed: Mutex::default(),
+            templates: Mutex::default(),
             texts: Mutex::default(),
+            quiet: Mutex::default(),
+            assigned: Mutex::default(),
             below: Mutex::default(),
         }
     }
@@ -113,6 +135,28 @@ impl<'a> World<'a> {
         parsed
     }
 
+    /// A file of a Packer template: fifty stages mostly have the same one.
+    pub(super) fn hcl(&self, path: &Path) -> Arc<Hcl> {
+        if let Some(known) = self.templates.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Arc::clone(known);
+        }
+        let shown = PathBuf::from(self.label(path, ""));
+        let read = match hash::read(path, hcl::MAX_BYTES) {
+            Err(None) => Hcl::Absent,
+            Err(Some(problem)) => Hcl::Refused(format!("a template that {problem}"), 1),
+            Ok(bytes) => match hcl::decode(shown, &bytes).and_then(|source| hcl::parse(&source).map(|body| (source, body))) {
+                Ok((source, body)) => Hcl::Body(source, body),
+                Err(problem) => {
+                    let line = problem.places.first().map_or(1, |p| p.source.line_column(p.span.start).0);
+                    Hcl::Refused(format!("a template that cannot be read: {}", problem.summary), line)
+                }
+            },
+        };
+        let read = Arc::new(read);
+        self.templates.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), Arc::clone(&read));
+        read
+    }
+
     /// A file as text with bytes that are not UTF-8 replaced; empty when it cannot be read or has nothing for anybody to find.
     pub(super) fn text(&self, path: &Path) -> Arc<str> {
         if let Some(known) = self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
@@ -127,6 +171,26 @@ impl<'a> World<'a> {
         };
         self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), Arc::clone(&text));
         text
+    }
+
+    /// Has a template nothing to follow, by `judge`.
+    pub(super) fn is_quiet(&self, path: &Path, judge: impl FnOnce(&str) -> bool) -> bool {
+        if let Some(known) = self.quiet.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return *known;
+        }
+        let quiet = judge(&self.text(path)) && !is_large(path);
+        self.quiet.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), quiet);
+        quiet
+    }
+
+    /// What a file of variables assigns; these are its documents.
+    pub(super) fn assigned(&self, path: &Path, documents: &[Arc<Node>]) -> Arc<Assigned> {
+        if let Some(known) = self.assigned.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Arc::clone(known);
+        }
+        let assigned = Arc::new(Assigned::by(documents));
+        self.assigned.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), Arc::clone(&assigned));
+        assigned
     }
 
     /// Every file below a folder, sorted, without the fixed list. For reading names; what counts is listed by the walker.
