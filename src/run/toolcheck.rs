@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::config::pipeline::Tool;
@@ -75,23 +76,28 @@ pub fn program(tool: Tool) -> &'static str {
 /// All that are not there, do not answer, or are outside their constraint.
 pub async fn check(needed: &[Tool], constraints: &BTreeMap<Tool, String>, place: Place<'_>) -> Result<BTreeMap<Tool, Known>, ToolsWrong> {
     let mut cache = Cache::read(place.dot);
-    let (mut found, mut wrong) = (BTreeMap::new(), Vec::new());
-    for tool in needed {
-        let constraint = constraints.get(tool).map(String::as_str);
-        let Some(path) = which(program(*tool), place.env) else {
-            wrong.push(Wrong { said: format!("`{}` is not on PATH", program(*tool)), mend: install(*tool, constraint) });
-            continue;
-        };
-        // The engine is asked anyway by whoever starts a container.
-        if constraint.is_none() && *tool == Tool::Docker {
-            continue;
+    let look = |tool: Tool| {
+        let (cache, constrained) = (&cache, constraints.contains_key(&tool));
+        async move {
+            let path = which(program(tool), place.env).ok_or_else(|| format!("`{}` is not on PATH", program(tool)))?;
+            // The engine is asked anyway by whoever starts a container.
+            if tool == Tool::Docker && !constrained {
+                return Ok(None);
+            }
+            match cache.get(tool, &path, place.env) {
+                Some(known) => Ok(Some(known)),
+                None => ask(tool, &path, place).await.map(Some),
+            }
         }
-        let known = match cache.get(*tool, &path, place.env) {
-            Some(known) => Ok(known),
-            None => ask(*tool, &path, place).await,
-        };
+    };
+    // At once: Python alone takes a second to say its version.
+    let looked = join_all(needed.iter().map(|tool| look(*tool))).await;
+    let (mut found, mut wrong) = (BTreeMap::new(), Vec::new());
+    for (tool, known) in needed.iter().zip(looked) {
+        let constraint = constraints.get(tool).map(String::as_str);
         match known {
-            Ok(known) => {
+            Ok(None) => {}
+            Ok(Some(known)) => {
                 if let Some(constraint) = constraint {
                     wrong.extend(outside(*tool, &known, constraint));
                 }
