@@ -57,7 +57,9 @@ impl Reach<'_> {
             return;
         }
         let bytes = hash::read(file, crate::syntax::yaml::MAX_BYTES).unwrap_or_default();
-        for line in String::from_utf8_lossy(&bytes).lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {
+        let text = String::from_utf8_lossy(&bytes);
+        self.jinja(&text, scope, 1);
+        for line in text.lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {
             // `host a=1 b=2`, and `name = value` below `[group:vars]`.
             for (name, value) in jinja::words(line).into_iter().filter_map(|(name, value)| Some((name?, value))) {
                 self.variables.assign(&name, Known::Text(value));

@@ -190,7 +190,9 @@ pub(super) fn included(text: &str) -> Vec<(Result<String, String>, usize)> {
     for (at, _) in text.match_indices("{%") {
         let line = text[..at].matches('\n').count();
         let statement = text[at + 2..].trim_start_matches(['-', '+']).trim_start();
-        let Some((word, rest)) = statement.split_once(char::is_whitespace) else { continue };
+        // No blank is needed: `{%include'x'%}`.
+        let end = statement.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(statement.len());
+        let (word, rest) = statement.split_at(end);
         if !matches!(word, "include" | "import" | "extends" | "from") {
             continue;
         }
@@ -269,7 +271,7 @@ mod tests {
 
     #[test]
     fn includes_of_templates_are_found_in_every_spelling() {
-        let text = "{% include 'a.j2' %}\n{%- from \"b.j2\" import m with context -%}\n{% import x as y %}{% extends ['c', 'd'] %}";
+        let text = "{% include 'a.j2' %}\n{%- from \"b.j2\" import m with context -%}\n{% import x as y %}{%extends['c', 'd']%}";
         let found: Vec<_> = included(text).into_iter().map(|(name, _)| name).collect();
         assert_eq!(found, [Ok("a.j2".into()), Ok("b.j2".into()), Err("x".into()), Ok("c".into()), Ok("d".into())]);
     }

@@ -3,7 +3,8 @@
 //! Reads their text, runs nothing. A text search, not a proof: the guard at run time stands behind it. Invariant: a plugin that
 //! visibly opens files or starts programs takes the whole root.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::reach::{Reach, Scope};
 
@@ -72,6 +73,29 @@ impl Reach<'_> {
     pub(super) fn plugins_in(&mut self, base: &Path, scope: &Scope) {
         for name in FOLDERS {
             self.plugin_files(&base.join(name), scope);
+            self.collections_in_code(&base.join(name), scope);
+        }
+        for name in ["library", "module_utils"] {
+            self.collections_in_code(&base.join(name), scope);
+        }
+    }
+
+    /// Collections that Python code names: what it imports (`ansible_collections.acme.tools…`), and modules that it runs
+    /// (`"acme.tools.x"`).
+    pub(super) fn collections_in_code(&mut self, folder: &Path, scope: &Scope) {
+        let mut named: BTreeMap<String, (PathBuf, usize)> = BTreeMap::new();
+        for file in self.world.files_below(folder).iter().filter(|file| file.extension().is_some_and(|e| e == "py")) {
+            for (at, line) in self.world.text(file).lines().enumerate().filter(|(_, line)| line.matches('.').count() > 1) {
+                for word in line.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))) {
+                    let mut parts = word.trim_start_matches("ansible_collections.").split('.');
+                    if let (Some(namespace), Some(collection), Some(_)) = (parts.next(), parts.next(), parts.next()) {
+                        named.entry(format!("{namespace}.{collection}.*")).or_insert_with(|| (file.clone(), at + 1));
+                    }
+                }
+            }
+        }
+        for (name, (file, line)) in named {
+            self.fqcn(&name, &scope.in_file(&file, scope.why.clone()), line);
         }
     }
 

@@ -3,10 +3,11 @@
 //!
 //! Invariant: a look-up that is not known to read nothing of this machine, or only what it is told, takes the whole root.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::known::Known;
+use super::known::{Known, one_line};
 use super::named::Purpose;
 use super::reach::{Reach, Scope};
 use super::{environment, jinja};
@@ -66,6 +67,19 @@ pub(super) fn looks_up(node: &Node) -> bool {
     found
 }
 
+/// A text or a list of texts that stands in an expression.
+fn literal(expression: &str) -> Known {
+    let expression = expression.trim();
+    let open = || Known::Open(format!("`{}` is not a literal", one_line(expression)));
+    if let Some(text) = jinja::quoted(expression) {
+        return Known::Text(text.to_owned());
+    }
+    let Some(list) = expression.strip_prefix('[').and_then(|e| e.strip_suffix(']')) else { return open() };
+    let items: Option<Vec<Known>> =
+        jinja::split(list, ",").iter().map(|item| jinja::quoted(item).map(|t| Known::Text(t.to_owned()))).collect();
+    items.map_or_else(open, Known::List)
+}
+
 impl Reach<'_> {
     /// Look-ups in every scalar of a node.
     pub(super) fn lookups_in(&mut self, node: &Node, scope: &Scope) {
@@ -81,7 +95,7 @@ impl Reach<'_> {
     }
 
     /// Look-ups, includes and plugins of collections in one text; it begins at `line`.
-    fn jinja(&mut self, text: &str, scope: &Scope, line: usize) {
+    pub(super) fn jinja(&mut self, text: &str, scope: &Scope, line: usize) {
         for (name, at) in jinja::included(text) {
             let name = name.unwrap_or_else(|expression| format!("{{{{ {expression} }}}}"));
             self.name(Purpose::Included, &name, scope, line + at);
@@ -171,6 +185,12 @@ impl Reach<'_> {
                 }
             }
             "first_found" => {
+                // As options of their own; the terms are then left out.
+                if let Some(files) = keyword("files") {
+                    let mut options = BTreeMap::from([("files".to_owned(), literal(&files))]);
+                    options.extend(keyword("paths").map(|paths| ("paths".to_owned(), literal(&paths))));
+                    self.first_found(Known::Map(options), scope, line);
+                }
                 for argument in plain {
                     let value = Known::Text(format!("{{{{ {argument} }}}}"));
                     self.first_found(value, scope, line);

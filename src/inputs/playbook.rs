@@ -51,6 +51,8 @@ impl Reach<'_> {
             return false;
         }
         self.beside(&folder, &scope);
+        // A look-up in a variable from elsewhere (extra arguments, an inventory) is searched from whichever play uses it.
+        self.task_folders.insert(folder);
         match &*self.world.yaml(file) {
             Parsed::Absent => {}
             Parsed::Refused(why, line) => self.widen(None, format!("a playbook that cannot be read: the file {why}"), &scope, *line),
@@ -78,17 +80,10 @@ impl Reach<'_> {
             }
         }
         self.plugins_in(folder, scope);
-        let root = self.world.root.clone();
-        let mut probes = vec![root.join("shell_plugins")];
-        // Ansible asks of a playbook's folder and of the one above whether it is a role, and searches otherwise if it is.
-        for base in [Some(folder), folder.parent()].into_iter().flatten().filter(|base| base.starts_with(&root)) {
-            probes.extend(ROLE_PROBES.iter().map(|probe| base.join(probe)));
-        }
-        for probe in probes {
-            let mut why = scope.why.clone();
-            why.push(Why { what: "what makes a folder a role".to_owned(), via: None });
-            self.take(&probe, why);
-        }
+        let mut why = scope.why.clone();
+        why.push(Why { what: "shell_plugins of the folder that Ansible runs in".to_owned(), via: None });
+        self.take(&self.world.root.join("shell_plugins"), why);
+        self.role_probes(folder, scope);
         let config = self.world.config.clone();
         let told = config.file.as_ref().map(|(_, label)| label.clone());
         for (setting, folders) in &config.plugin_paths {
@@ -101,6 +96,18 @@ impl Reach<'_> {
         }
         for path in config.collections_path.iter().filter(|p| p.starts_with(&self.world.root)) {
             self.take(path, vec![Why { what: "collections_path".to_owned(), via: told.clone() }]);
+        }
+    }
+
+    /// Ansible asks of every folder that it searches from, and of the one above, whether it is a role, and searches otherwise if it is.
+    pub(super) fn role_probes(&mut self, folder: &Path, scope: &Scope) {
+        let mut why = scope.why.clone();
+        why.push(Why { what: "what makes a folder a role".to_owned(), via: None });
+        let root = self.world.root.clone();
+        for base in [Some(folder), folder.parent()].into_iter().flatten().filter(|base| base.starts_with(&root)) {
+            for probe in ROLE_PROBES {
+                self.take(&base.join(probe), why.clone());
+            }
         }
     }
 

@@ -50,6 +50,10 @@ impl Reach<'_> {
                 self.read_role(&candidate, scope, line);
             } else if !found && candidate.starts_with(&self.world.root) {
                 let why = self.because(scope, format!("role {name}"), line);
+                // Ansible asks for the folder of roles too.
+                if let Some(folder) = candidate.parent().filter(|folder| !folder.exists()) {
+                    self.take(folder, why.clone());
+                }
                 self.take(&candidate, why);
             }
         }
@@ -98,6 +102,7 @@ impl Reach<'_> {
         if !self.first_time("collection", folder, &scope) {
             return;
         }
+        self.collections_in_code(&folder.join("plugins"), &scope);
         // What is installed has its dependencies in MANIFEST.json, what is being written in galaxy.yml.
         for (file, below) in [("galaxy.yml", None), ("MANIFEST.json", Some("collection_info"))] {
             let Parsed::Yaml(documents) = &*self.world.yaml(&folder.join(file)) else { continue };
@@ -134,6 +139,7 @@ impl Reach<'_> {
         self.first_time("role", dir, &scope);
         let why = Vec::new();
         self.roles.insert(dir.to_owned());
+        self.role_probes(dir, &scope);
         for meta in ["meta/main.yml", "meta/main.yaml", "meta/main"] {
             if let Parsed::Yaml(documents) = &*self.world.yaml(&dir.join(meta)) {
                 for document in documents {

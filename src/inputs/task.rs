@@ -105,6 +105,7 @@ impl Reach<'_> {
             return false;
         }
         if !scope.role.as_ref().is_some_and(|role| folder.starts_with(role)) && folder != scope.playbook_dir {
+            self.role_probes(&folder, &scope);
             self.task_folders.insert(folder);
         }
         self.vars_beside_tasks(&scope);
@@ -144,6 +145,10 @@ impl Reach<'_> {
     }
 
     fn task(&mut self, task: &Node, outer: &Scope, here: bool) {
+        // A playbook that a name with a fact in it fits as well: Ansible refuses it as a list of tasks.
+        if task.get("hosts").is_some() || task.get("import_playbook").is_some() {
+            return;
+        }
         let mut scope = outer.clone();
         self.collections_named(task, &mut scope);
         for vars in task.get_all("vars") {
