@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -37,9 +38,11 @@ class Large:
     stages: list[str]
     files: list[str]
 
-    def parse_cache(self) -> Path:
-        """What a cold plan does not have."""
-        return self.pipeline / ".ovenbird/parsed"
+    def forget(self) -> None:
+        """Makes the next plan a cold one: all that ovenbird keeps in the checkout goes, but for the state."""
+        for kept in (self.pipeline / ".ovenbird").iterdir():
+            if kept.is_dir() and kept.name != "state":
+                shutil.rmtree(kept)
 
 
 def role_name(at: int) -> str:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 from common import Bench, Figure, MeasureError, figure, median, spread
 from trees import Built, Large, sha256sum
@@ -21,7 +20,7 @@ def measure(bench: Bench) -> list[Figure]:
         sha256sum(large.pipeline, large.files)
         plans, sums = [], []
         for _ in range(ROUNDS):
-            shutil.rmtree(large.parse_cache(), ignore_errors=True)
+            large.forget()
             plans.append(bench.ovenbird(large.pipeline, large.environment, "plan").seconds)
             sums.append(sha256sum(large.pipeline, large.files))
     about = f"plan {spread(plans)}; sha256sum {spread(sums)}"

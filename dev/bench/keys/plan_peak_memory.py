@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 from common import Bench, Figure, MeasureError, figure, spread
 from trees import Built
 
@@ -18,7 +16,7 @@ def measure(bench: Bench) -> list[Figure]:
         with Built(bench, every_role=every_role) as large:
             peaks = []
             for _ in range(ROUNDS):
-                shutil.rmtree(large.parse_cache(), ignore_errors=True)
+                large.forget()
                 for _ in ("cold", "warm"):
                     peaks.append(bench.ovenbird(large.pipeline, large.environment, "plan", peak=True).peak_mb or 0)
             if min(peaks) < 5:
