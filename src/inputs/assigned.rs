@@ -46,7 +46,9 @@ impl Assigned {
     /// Every key of every document.
     pub(super) fn by(documents: &[Arc<Node>]) -> Self {
         let mut all = Variables::default();
-        documents.iter().for_each(|document| all.assign_all(document));
+        for document in documents {
+            all.assign_all(document);
+        }
         let blind = all.blind.clone();
         Self { values: all.into_values(), blind }
     }
