@@ -197,8 +197,12 @@ class Built:
         self.replay = None
         try:
             bench.ovenbird(pipeline, environment, "update")
-            bench.ovenbird(pipeline, environment, "build", "--no-dry-run", "-j", "8")
-            if (built := len(fake.ran())) != len(names):
+            # moto's tables are not made for parallel calls: once in some hundred, one of them fails. Nothing is measured here, and a
+            # build goes on where the one before it ended.
+            for last in (False, False, True):
+                if bench.ovenbird(pipeline, environment, "build", "--no-dry-run", "--keep-going", "-j", "4", ok=last).code == 0:
+                    break
+            if (built := len(fake.ran())) < len(names):
                 raise MeasureError(f"the tree was to be {len(names)} Packer builds, it was {built}")
             self.replay = Replay(environment["AWS_ENDPOINT_URL"])
             environment |= {"AWS_ENDPOINT_URL": self.replay.endpoint}
