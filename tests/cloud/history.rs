@@ -2,7 +2,11 @@
 //!
 //! The long form writes `target/keys-history.json`, which `make bench` reads.
 
-#![expect(clippy::disallowed_types, reason = "a test starts a process as a user does")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test starts a process as a user does, and asks how long it may take"
+)]
 
 use std::path::Path;
 use std::process::Command;
@@ -40,7 +44,7 @@ fn a_history_says_what_each_commit_rebuilt_and_a_sampled_run_read_nothing_that_c
     project.commit();
     let checkout = project.path("").display().to_string();
     let (code, said, totals) = history(&project, &[&checkout, "--trace", "1", "--seed", "3"], &project.beside("totals.json"));
-    let rebuilt: Vec<_> = said.lines().filter_map(|line| line.split("files  ").nth(1)?.split(")").next()).collect();
+    let rebuilt: Vec<_> = said.lines().filter_map(|line| line.split("files  ").nth(1)?.split(')').next()).collect();
     assert_eq!(rebuilt, ["1/3 rebuilt (web", "0/3 rebuilt (-", "3/3 rebuilt (api, base, web"], "{said}");
     assert_eq!((code, &totals["by_key"], &totals["by_tree"]), (Some(0), &4.into(), &9.into()), "{said}");
     assert_eq!((&totals["watched"], &totals["missed_rebuilds"]), (&1.into(), &0.into()), "{said}");
