@@ -65,10 +65,17 @@ impl Reach<'_> {
             self.vars(&path, scope, &why);
         } else if value.trim_start().starts_with(['{', '[']) {
             match crate::syntax::yaml::parse(value.as_bytes()) {
-                Ok(documents) => documents.iter().for_each(|d| self.variables.assign_all(d)),
+                Ok(documents) => {
+                    for document in &documents {
+                        self.variables.assign_all(document);
+                        // As in a file of variables: any task may use it.
+                        self.lookups_in(document, &Scope { tasks: None, ..scope.clone() });
+                    }
+                }
                 Err(_) => self.variables.blind = Some("extra variables that cannot be read".to_owned()),
             }
         } else {
+            self.jinja(value, &Scope { tasks: None, ..scope.clone() }, 1);
             for (key, text) in jinja::words(value) {
                 if let Some(key) = key {
                     self.variables.assign(&key, Known::Text(text));

@@ -137,6 +137,39 @@ pub(super) fn qualified(text: &str) -> Vec<(String, usize)> {
     found
 }
 
+/// Tests that look at this machine's files, and filters that do.
+const FILE_TESTS: &[&str] = &[
+    "abs_file",
+    "directory",
+    "exists",
+    "file",
+    "is_dir",
+    "is_file",
+    "is_link",
+    "is_mount",
+    "is_same_file",
+    "link",
+    "link_exists",
+    "mount",
+    "same_file",
+];
+const FILE_FILTERS: &[&str] = &["fileglob", "realpath"];
+
+/// A filter or test of Ansible's own that looks at files (`x | fileglob`, `x is exists`), with the 0-based line.
+pub(super) fn asks_for_files(text: &str) -> Option<(&'static str, usize)> {
+    for (start, names) in [("|", FILE_FILTERS), (" is ", FILE_TESTS), (" is not ", FILE_TESTS)] {
+        for (at, _) in text.match_indices(start) {
+            let after = text[at + start.len()..].trim_start();
+            let end = after.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).unwrap_or(after.len());
+            let word = short(&after[..end]);
+            if let Some(name) = names.iter().find(|name| **name == word) {
+                return Some((name, text[..at].matches('\n').count()));
+            }
+        }
+    }
+    None
+}
+
 /// The line of a look-up function that is handed on instead of called (`{% set f = lookup %}`).
 pub(super) fn renamed(text: &str) -> Option<usize> {
     for name in ["lookup", "query", "q"] {

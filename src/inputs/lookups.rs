@@ -52,7 +52,7 @@ fn as_text(argument: &str) -> String {
 /// Is there nothing in a template that pulls anything in. Most are so, and each is named by several tasks.
 fn is_quiet(text: &str) -> bool {
     let named = |text: &str| !jinja::included(text).is_empty() || !jinja::calls(text).is_empty() || !jinja::qualified(text).is_empty();
-    !text.starts_with("#jinja2:") && !named(text) && jinja::renamed(text).is_none()
+    !text.starts_with("#jinja2:") && !named(text) && jinja::renamed(text).is_none() && jinja::asks_for_files(text).is_none()
 }
 
 /// Look-ups can only be in these.
@@ -105,6 +105,9 @@ impl Reach<'_> {
         }
         for (name, at) in jinja::qualified(text) {
             self.fqcn(&name, scope, line + at);
+        }
+        if let Some((what, at)) = jinja::asks_for_files(text) {
+            self.widen(None, format!("`{what}` looks at files of this machine"), scope, line + at);
         }
         if let Some(at) = jinja::renamed(text) {
             self.widen(None, "a look-up under another name", scope, line + at);
@@ -198,6 +201,11 @@ impl Reach<'_> {
             }
             "pipe" | "lines" => self.widen(None, format!("look-up `{plugin}` runs a command on this machine"), scope, line),
             name if HARMLESS.contains(&name) => {}
+            "url"
+                if !plain.iter().all(|a| jinja::quoted(a).is_some_and(|url| url.starts_with("http://") || url.starts_with("https://"))) =>
+            {
+                self.widen(None, "look-up `url` of what may be a file of this machine", scope, line);
+            }
             name if FLOATING.contains(&name) || FLOATING_PREFIXES.iter().any(|p| name.starts_with(p)) => {
                 let place = self.place(&scope.file, line);
                 self.notes.insert(format!("{place} asks the network by look-up `{name}`: what it answers is not in the key"));

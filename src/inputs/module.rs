@@ -185,6 +185,12 @@ impl Reach<'_> {
                 self.whole(arguments, scope);
             }
             "copy" | "unarchive" | "win_copy" | "ansible.windows.win_copy" | "uri" | "ansible.posix.patch" | "patch" => {
+                // `uri` sends files in a form: `body: { part: { filename: x } }`.
+                for part in arguments.nodes("body").flat_map(Node::entries) {
+                    for file in part.1.get_all("filename").filter_map(Node::text) {
+                        self.name(files.clone(), file, scope, arguments.line);
+                    }
+                }
                 // A switch that is no literal may be off.
                 if arguments.yes("remote_src") != Some(true) {
                     name(self, files, "src");

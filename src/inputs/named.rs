@@ -53,6 +53,8 @@ pub(super) struct Elsewhere {
     text: String,
     scope: Scope,
     line: usize,
+    /// Other roles' folders too, and not only those of lists of tasks.
+    in_roles: bool,
     /// Folders that were searched.
     done: BTreeSet<PathBuf>,
 }
@@ -171,10 +173,12 @@ impl Reach<'_> {
     /// Names that only a variable or a template holds may be used by any task, and a role's search path has the roles that depend on
     /// it: what lies there counts too.
     fn look_elsewhere(&mut self) {
-        let folders: Vec<PathBuf> = self.task_folders.iter().chain(&self.roles).cloned().collect();
+        let folders: Vec<(PathBuf, bool)> =
+            self.task_folders.iter().map(|f| (f.clone(), false)).chain(self.roles.iter().map(|f| (f.clone(), true))).collect();
         for at in 0..self.elsewhere.len() {
             let name = self.elsewhere[at].clone();
-            for folder in folders.iter().filter(|folder| !name.done.contains(*folder)) {
+            let wanted = |(folder, role): &&(PathBuf, bool)| !name.done.contains(folder) && (name.in_roles || !*role);
+            for (folder, _) in folders.iter().filter(wanted) {
                 self.elsewhere[at].done.insert(folder.clone());
                 for path in [names::join(&folder.join(name.purpose.folder()), &name.text), names::join(folder, &name.text)] {
                     let there = super::world::exists(&path);
@@ -268,8 +272,9 @@ impl Reach<'_> {
                 }
                 let own = scope.role.as_ref().is_some_and(|role| found.iter().any(|path| path.starts_with(role)));
                 let others = if scope.role.is_some() { !own || text.contains("..") } else { scope.tasks.is_none() };
-                if others && !matches!(purpose, Purpose::Tasks | Purpose::Playbook) {
-                    self.search_elsewhere(purpose, text, scope, line);
+                // What a role's variable looks up is searched from the play that uses it, whatever the role itself has.
+                if (others || scope.tasks.is_none()) && !matches!(purpose, Purpose::Tasks | Purpose::Playbook) {
+                    self.search_elsewhere(purpose, text, scope, line, others);
                 }
                 for path in found {
                     self.sent(purpose, &path, scope);
@@ -289,10 +294,10 @@ impl Reach<'_> {
         }
     }
 
-    fn search_elsewhere(&mut self, purpose: &Purpose, text: &str, scope: &Scope, line: usize) {
+    fn search_elsewhere(&mut self, purpose: &Purpose, text: &str, scope: &Scope, line: usize, in_roles: bool) {
         if !text.starts_with(['/', '~']) {
             let done = scope.role.iter().cloned().collect();
-            self.elsewhere.push(Elsewhere { purpose: purpose.clone(), text: text.to_owned(), scope: scope.clone(), line, done });
+            self.elsewhere.push(Elsewhere { purpose: purpose.clone(), text: text.to_owned(), scope: scope.clone(), line, in_roles, done });
         }
     }
 
@@ -314,7 +319,7 @@ impl Reach<'_> {
                 }
             }
         } else {
-            self.search_elsewhere(&Purpose::Source("files"), folder, scope, line);
+            self.search_elsewhere(&Purpose::Source("files"), folder, scope, line, true);
         }
         for path in folders {
             self.first(&[path], folder, &why);
