@@ -12,7 +12,11 @@
 //! Starting Packer costs more than a whole play, so most trees are run with the command line that its Ansible provisioner renders
 //! (measured: `run.rs`), some by Packer itself. The machine that is built stands on this one (`ansible_connection=local` in the
 //! inventory, where the library cannot see it). Invariant: whatever a test needs and does not find (strace, Packer, Ansible, Docker)
-//! fails it.
+//! fails it. The trees `attempt_…` are the attempts of somebody who did not write the search for inputs to have a file read that the key
+//! lacks; what they found is mended.
+
+#![allow(clippy::print_stdout, reason = "the table is for whoever runs the tests")]
+#![allow(clippy::format_push_string, clippy::format_collect, clippy::needless_for_each, reason = "short texts, made once")]
 
 mod checkout;
 mod example;
