@@ -1,4 +1,4 @@
-//! Generated trees: real Ansible runs each, and what it touches is in the key. 40, or 500 with OVENBIRD_PROOF=1.
+//! Generated trees: real Ansible runs each, and what it touches is in the key. 40, or 500 with `OVENBIRD_PROOF=1`.
 //!
 //! In `make test` the trees are the same each time, so that a change is judged and not the dice; `make proof` throws new ones. A tree
 //! that fails is shrunk and printed as a text tree: kept in `trees/`, it is run under strace from then on.
