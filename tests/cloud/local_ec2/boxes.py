@@ -14,6 +14,7 @@ from pathlib import Path
 
 from . import LABEL
 from .seed import KEEP_HOSTS, init_command
+from .turns import aside
 
 
 class DockerError(RuntimeError):
@@ -62,6 +63,7 @@ class Boxes:
                 self._flags = systemd_flags()
             return self._flags
 
+    @aside
     def start(self, instance_id: str, image: str) -> str:
         """Boot an instance from `image` with the seed in `folder/instance_id`; gives back its address."""
         seed = self.folder / instance_id
@@ -92,6 +94,7 @@ class Boxes:
                 return str(network["IPAddress"])
         raise DockerError(f"{instance_id} has no address: it ended while starting")
 
+    @aside
     def stop(self, instance_id: str) -> None:
         """Shut the instance down as systemd does it, so that what it wrote is on its disk."""
         self._keep_hosts(instance_id)
@@ -105,16 +108,19 @@ class Boxes:
             stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )  # fmt: skip
 
+    @aside
     def restart(self, instance_id: str) -> str:
         docker("start", f"{instance_id}-{self.server_id}")
         return self.address(instance_id)
 
+    @aside
     def remove(self, instance_id: str) -> None:
         subprocess.run(
             ["docker", "rm", "--force", "--volumes", f"{instance_id}-{self.server_id}"],
             stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )  # fmt: skip
 
+    @aside
     def commit(self, instance_id: str) -> str:
         """Make an image of the instance's disk. It has a tag, or `docker image prune` would take it away."""
         self._keep_hosts(instance_id)
@@ -122,6 +128,7 @@ class Boxes:
         docker("commit", "--change", f"LABEL {self.label}", f"{instance_id}-{self.server_id}", tag, timeout=600)
         return tag
 
+    @aside
     def drop_image(self, tag: str) -> None:
         """Remove an image; one that a container still runs on goes when the server ends."""
         subprocess.run(

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from .knobs import Knobs
+from .turns import in_moto
 
 KEPT = 20_000
 """Calls remembered; a run of the whole test suite makes about a tenth of that."""
@@ -114,7 +115,9 @@ class Front:
             return lambda _data: None
 
         try:
-            chunks = self.moto(environ, record)
+            with in_moto():
+                chunks = self.moto(environ, record)
+                body = b"".join(chunks)
         except Exception as error:
             # moto has not everything, and a bug of ours is no better. A 500 would be retried for a minute and then
             # be called a serialization error; this is refused at once, and says what it is.
@@ -122,7 +125,6 @@ class Front:
                 traceback.print_exc(limit=-3)
             text = f"the local EC2 cannot do this: {type(error).__name__}: {error}"
             return self._refuse(call, None, 400, "UnsupportedOperation", text, start_response)
-        body = b"".join(chunks)
         if hasattr(chunks, "close"):
             chunks.close()
         call["status"] = int(answer["status"].split()[0])
