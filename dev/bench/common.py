@@ -207,8 +207,10 @@ class FakePacker:
         folder.mkdir(parents=True, exist_ok=True)
         self.rules(rules)
         fake = ROOT / "tests/fakes/packer"
-        # The interpreter by its own path: a `python3` that is itself a script (pyenv) would cost a quarter of a second.
-        shim(folder / "packer", f'FAKE_PACKER_SETTINGS={folder}/fake-packer.json exec {sys.executable} -IS {fake} "$@"')
+        # The interpreter by its own path: a `python3` that is itself a script (pyenv) would cost a quarter of a second. Its life
+        # begins here, by the clock that Python calls monotonic (as long as the machine was not suspended).
+        settings = f'FAKE_PACKER_SETTINGS={folder}/fake-packer.json FAKE_PACKER_BEGAN="$began"'
+        shim(folder / "packer", f'read -r began _ </proc/uptime\n{settings} exec {sys.executable} -IS {fake} "$@"')
 
     def rules(self, rules: list[dict[str, Any]]) -> None:
         (self.folder / "fake-packer.json").write_text(json.dumps({"record": str(self.record), "rules": rules}))
