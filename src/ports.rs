@@ -1,28 +1,32 @@
-//! The few traits that a temp dir or a fake binary cannot stand for: [`Catalog`] (EC2's images) and [`Launch`] (one step).
+//! The few traits that a temp dir or a fake binary cannot stand for: [`Catalog`] (EC2's images), [`Traffic`] (what serves) and
+//! [`Launch`] (one step).
 //!
-//! `Traffic` comes with the swap. Invariant: an error of a port is never an empty answer, and every error says operation, region
-//! and EC2's own code.
+//! Invariant: an error of a port is never an empty answer, and every error says operation, region and AWS's own code.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::event::{Event, Outcome, StepId};
 use crate::model::artifact::{Image, Leftover};
 use crate::model::digest::StageKey;
 use crate::model::node::{Architecture, NodeId, RunId};
+use crate::model::traffic::{Activity, Deployed, Deployment, Group, LoadBalancer, Requests, Target};
 
-/// A call to EC2 that failed.
+/// A call to AWS that failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{operation} in {region} failed: {code}: {message}")]
-pub struct CatalogError {
+pub struct AwsError {
+    /// Whose operation, as IAM calls it: `ec2`, `autoscaling`, `elasticloadbalancing`, `codedeploy`, `cloudwatch`.
+    pub service: &'static str,
     /// `DescribeImages` ….
     pub operation: &'static str,
     /// Region.
     pub region: String,
-    /// EC2's error code, or `timeout`, `connection`, `credentials`.
+    /// AWS's error code, or `timeout`, `connection`, `credentials`.
     pub code: String,
-    /// EC2's message, never with a secret.
+    /// AWS's message, never with a secret.
     pub message: String,
     /// Request id, where there is one.
     pub request_id: Option<String>,
@@ -76,24 +80,43 @@ pub struct SourceQuery {
 #[async_trait(?Send)]
 pub trait Catalog {
     /// Own images with the pipeline's tag, every state: one paginated `DescribeImages`.
-    async fn images(&self) -> Result<Vec<Image>, CatalogError>;
+    async fn images(&self) -> Result<Vec<Image>, AwsError>;
     /// Newest source AMI; `None`: nothing matches.
-    async fn newest_source(&self, query: &SourceQuery) -> Result<Option<Image>, CatalogError>;
+    async fn newest_source(&self, query: &SourceQuery) -> Result<Option<Image>, AwsError>;
     /// Looks again, and gives the image that is there or the right to make one.
-    async fn claim(&self, wanted: Wanted) -> Result<Claimed, CatalogError>;
+    async fn claim(&self, wanted: Wanted) -> Result<Claimed, AwsError>;
     /// One image by id, waiting out the time in which EC2 does not know a new id yet; `None`: it is gone.
-    async fn image(&self, id: &str) -> Result<Option<Image>, CatalogError>;
+    async fn image(&self, id: &str) -> Result<Option<Image>, AwsError>;
     /// Sets tags on an image and its snapshots.
-    async fn tag(&self, image: &Image, tags: &BTreeMap<String, String>) -> Result<(), CatalogError>;
+    async fn tag(&self, image: &Image, tags: &BTreeMap<String, String>) -> Result<(), AwsError>;
     /// Writes the key tag on the image, last. Only a claim can.
-    async fn seal(&self, claim: Claim, image: &Image) -> Result<(), CatalogError>;
+    async fn seal(&self, claim: Claim, image: &Image) -> Result<(), AwsError>;
     /// Deregisters an image and deletes its snapshots.
-    async fn remove_image(&self, image: &Image) -> Result<(), CatalogError>;
+    async fn remove_image(&self, image: &Image) -> Result<(), AwsError>;
     /// Everything that carries the run's tag for this node, or whose id is in `ids` (ids that the log named), and is not
     /// terminated, not deleted and not `keep`.
-    async fn leftovers(&self, run: &RunId, node: &NodeId, ids: &[String], keep: Option<&str>) -> Result<Vec<Leftover>, CatalogError>;
+    async fn leftovers(&self, run: &RunId, node: &NodeId, ids: &[String], keep: Option<&str>) -> Result<Vec<Leftover>, AwsError>;
     /// Removes one of them and waits until it is gone.
-    async fn remove(&self, leftover: &Leftover) -> Result<(), CatalogError>;
+    async fn remove(&self, leftover: &Leftover) -> Result<(), AwsError>;
+}
+
+/// What serves, as far as a swap has to see it; nothing is changed through it. All in one region.
+#[async_trait(?Send)]
+pub trait Traffic {
+    /// A group with its instances; `None`: there is none of that name.
+    async fn group(&self, name: &str) -> Result<Option<Group>, AwsError>;
+    /// What a group did since then, newest first.
+    async fn activities(&self, group: &str, since: Timestamp) -> Result<Vec<Activity>, AwsError>;
+    /// What a load balancer says of each of its instances, sorted by id; `None`: there is no such load balancer.
+    async fn targets(&self, load_balancer: &LoadBalancer) -> Result<Option<Vec<Target>>, AwsError>;
+    /// Deployments of a deployment group that are not over; `None`: there is no such application or group.
+    async fn deployments(&self, application: &str, group: &str) -> Result<Option<Vec<Deployment>>, AwsError>;
+    /// What a deployment group should have, and what of it came to these instances; `None` as above.
+    async fn deployed(&self, application: &str, group: &str, instances: &[String]) -> Result<Option<Deployed>, AwsError>;
+    /// These images, in the order of the ids; one that the region does not have, or that may not be seen, is left out.
+    async fn images(&self, ids: &[String]) -> Result<Vec<Image>, AwsError>;
+    /// Requests that a load balancer counted between two moments; CloudWatch is a minute or two behind.
+    async fn requests(&self, load_balancer: &LoadBalancer, from: Timestamp, to: Timestamp) -> Result<Requests, AwsError>;
 }
 
 /// Where a step sends its facts; only the driver reads them.

@@ -17,7 +17,7 @@ use crate::model::artifact::{Image, Leftover, tags};
 use crate::model::name::Name;
 use crate::model::node::{NodeId, RunId};
 use crate::plan::hit;
-use crate::ports::{Catalog, CatalogError, Claim, Claimed, SourceQuery, Wanted};
+use crate::ports::{AwsError, Catalog, Claim, Claimed, SourceQuery, Wanted};
 
 /// How long the catalog's own loops wait. EC2 is eventually consistent: an id that it gave a second ago may be `NotFound`, and a
 /// security group is in use until its instance's network interface is gone.
@@ -60,7 +60,7 @@ impl Ec2Catalog {
         self
     }
 
-    pub(super) async fn describe(&self, filters: Vec<types::Filter>) -> Result<Vec<Image>, CatalogError> {
+    pub(super) async fn describe(&self, filters: Vec<types::Filter>) -> Result<Vec<Image>, AwsError> {
         let request = self.client.describe_images().owners("self").set_filters(Some(filters)).max_results(1000);
         let mut pages = request.into_paginator().send();
         let mut found = Vec::new();
@@ -71,13 +71,13 @@ impl Ec2Catalog {
         Ok(found)
     }
 
-    async fn by_id(&self, id: &str) -> Result<Option<Image>, CatalogError> {
+    async fn by_id(&self, id: &str) -> Result<Option<Image>, AwsError> {
         let answer = self.client.describe_images().image_ids(id).send().await;
         let answer = answer.map_err(|e| failed("DescribeImages", &self.region, &e))?;
         Ok(answer.images().iter().find_map(|i| image(i, &self.region)))
     }
 
-    async fn create_tags(&self, ids: Vec<String>, tags: &BTreeMap<String, String>) -> Result<(), CatalogError> {
+    async fn create_tags(&self, ids: Vec<String>, tags: &BTreeMap<String, String>) -> Result<(), AwsError> {
         let mut waits = Waits::new(self.patience.not_found);
         loop {
             let request = self.client.create_tags().set_resources(Some(ids.clone())).set_tags(Some(sdk_tags(tags)));
@@ -116,15 +116,15 @@ impl Waits {
 
 #[async_trait(?Send)]
 impl Catalog for Ec2Catalog {
-    async fn images(&self) -> Result<Vec<Image>, CatalogError> {
+    async fn images(&self) -> Result<Vec<Image>, AwsError> {
         self.describe(vec![filter(format!("tag:{}", tags::PIPELINE), [self.pipeline.as_str()])]).await
     }
 
-    async fn newest_source(&self, query: &SourceQuery) -> Result<Option<Image>, CatalogError> {
+    async fn newest_source(&self, query: &SourceQuery) -> Result<Option<Image>, AwsError> {
         self.find_source(query).await
     }
 
-    async fn claim(&self, wanted: Wanted) -> Result<Claimed, CatalogError> {
+    async fn claim(&self, wanted: Wanted) -> Result<Claimed, AwsError> {
         let filters = vec![
             filter(format!("tag:{}", tags::PIPELINE), [self.pipeline.as_str()]),
             filter(format!("tag:{}", tags::KEY), [wanted.key.to_string()]),
@@ -136,7 +136,7 @@ impl Catalog for Ec2Catalog {
         })
     }
 
-    async fn image(&self, id: &str) -> Result<Option<Image>, CatalogError> {
+    async fn image(&self, id: &str) -> Result<Option<Image>, AwsError> {
         let mut waits = Waits::new(self.patience.not_found);
         loop {
             let found = match self.by_id(id).await {
@@ -155,7 +155,7 @@ impl Catalog for Ec2Catalog {
         }
     }
 
-    async fn tag(&self, image: &Image, tags: &BTreeMap<String, String>) -> Result<(), CatalogError> {
+    async fn tag(&self, image: &Image, tags: &BTreeMap<String, String>) -> Result<(), AwsError> {
         if tags.is_empty() {
             return Ok(());
         }
@@ -163,23 +163,23 @@ impl Catalog for Ec2Catalog {
         self.create_tags(ids, tags).await
     }
 
-    async fn seal(&self, claim: Claim, image: &Image) -> Result<(), CatalogError> {
+    async fn seal(&self, claim: Claim, image: &Image) -> Result<(), AwsError> {
         let key = BTreeMap::from([(tags::KEY.to_owned(), claim.wanted.key.to_string())]);
-        self.create_tags(vec![image.id.clone()], &key).await.map_err(|error| CatalogError {
+        self.create_tags(vec![image.id.clone()], &key).await.map_err(|error| AwsError {
             changed: Some(format!("{} was made in {} but is not sealed: no plan will use it", image.id, self.region)),
             ..error
         })
     }
 
-    async fn remove_image(&self, image: &Image) -> Result<(), CatalogError> {
+    async fn remove_image(&self, image: &Image) -> Result<(), AwsError> {
         self.deregister(&image.id, &image.snapshots).await
     }
 
-    async fn leftovers(&self, run: &RunId, node: &NodeId, ids: &[String], keep: Option<&str>) -> Result<Vec<Leftover>, CatalogError> {
+    async fn leftovers(&self, run: &RunId, node: &NodeId, ids: &[String], keep: Option<&str>) -> Result<Vec<Leftover>, AwsError> {
         self.find_leftovers(run, node, ids, keep).await
     }
 
-    async fn remove(&self, leftover: &Leftover) -> Result<(), CatalogError> {
+    async fn remove(&self, leftover: &Leftover) -> Result<(), AwsError> {
         self.remove_leftover(leftover).await
     }
 }

@@ -1,4 +1,4 @@
-//! From the SDK's errors to [`CatalogError`]: operation, region, code, request id, and what a person can do about it.
+//! From the SDKs' errors to [`AwsError`]: operation, region, code, request id, and what a person can do about it.
 //!
 //! Invariant: a message is one line and carries no secret; EC2's encoded authorization message (600 characters that only an
 //! administrator can decode) is cut off.
@@ -8,7 +8,7 @@ use std::error::Error;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 
-use crate::ports::CatalogError;
+use crate::ports::AwsError;
 
 /// Codes that are ours and not EC2's: no answer in time, no connection, nobody to sign as, an answer that is none.
 pub const TIMEOUT: &str = "timeout";
@@ -24,7 +24,15 @@ pub const REQUEST: &str = "request";
 /// Longest message that is passed on.
 const MESSAGE_LEN: usize = 300;
 
-pub(super) fn failed<E>(operation: &'static str, region: &str, error: &SdkError<E>) -> CatalogError
+pub(super) fn failed<E>(operation: &'static str, region: &str, error: &SdkError<E>) -> AwsError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    failed_of("ec2", operation, region, error)
+}
+
+/// The same for another service than EC2.
+pub(super) fn failed_of<E>(service: &'static str, operation: &'static str, region: &str, error: &SdkError<E>) -> AwsError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
@@ -41,7 +49,8 @@ where
             (code.to_owned(), innermost(error))
         }
     };
-    CatalogError {
+    AwsError {
+        service,
         operation,
         region: region.to_owned(),
         code,
@@ -52,17 +61,18 @@ where
 }
 
 /// An error of our own making about a question that cannot be asked.
-pub(super) fn refused(operation: &'static str, region: &str, code: &str, message: impl Into<String>) -> CatalogError {
-    CatalogError { operation, region: region.to_owned(), code: code.to_owned(), message: message.into(), request_id: None, changed: None }
+pub(super) fn refused(operation: &'static str, region: &str, code: &str, message: impl Into<String>) -> AwsError {
+    let (region, code, message) = (region.to_owned(), code.to_owned(), message.into());
+    AwsError { service: "ec2", operation, region, code, message, request_id: None, changed: None }
 }
 
 /// What to do about it, where we know.
-pub fn help(error: &CatalogError) -> Option<String> {
+pub fn help(error: &AwsError) -> Option<String> {
     Some(match error.code.as_str() {
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
             format!(
-                "allow `ec2:{}` in {} for the credentials in use (`aws sts get-caller-identity` shows whose they are)",
-                error.operation, error.region
+                "allow `{}:{}` in {} for the credentials in use (`aws sts get-caller-identity` shows whose they are)",
+                error.service, error.operation, error.region
             )
         }
         "AuthFailure" | "InvalidClientTokenId" | "SignatureDoesNotMatch" => {
@@ -73,7 +83,8 @@ pub fn help(error: &CatalogError) -> Option<String> {
                         `ovenbird dry-run` needs none"
             .to_owned(),
         CONNECTION | TIMEOUT => {
-            format!("is `ec2.{}.amazonaws.com` (or AWS_ENDPOINT_URL, where it is set) reachable from here?", error.region)
+            let host = if error.service == "cloudwatch" { "monitoring" } else { error.service };
+            format!("is `{host}.{}.amazonaws.com` (or AWS_ENDPOINT_URL, where it is set) reachable from here?", error.region)
         }
         "RequestLimitExceeded" | "Throttling" | "ThrottlingException" => {
             "the account's API rate is used up; it was retried for two minutes, try again later".to_owned()
@@ -84,17 +95,17 @@ pub fn help(error: &CatalogError) -> Option<String> {
 }
 
 /// Does EC2 say that the thing does not exist (any more, or yet)?
-pub(super) fn is_not_found(error: &CatalogError) -> bool {
+pub(super) fn is_not_found(error: &AwsError) -> bool {
     error.code.ends_with(".NotFound") || is_gone(error)
 }
 
 /// Does EC2 say that the image existed and was deregistered?
-pub(super) fn is_gone(error: &CatalogError) -> bool {
+pub(super) fn is_gone(error: &AwsError) -> bool {
     error.code == "InvalidAMIID.Unavailable"
 }
 
 /// Does it refuse only because something else still uses the thing?
-pub(super) fn is_in_use(error: &CatalogError) -> bool {
+pub(super) fn is_in_use(error: &AwsError) -> bool {
     matches!(error.code.as_str(), "DependencyViolation" | "InvalidGroup.InUse" | "InvalidSnapshot.InUse" | "VolumeInUse" | "IncorrectState")
 }
 

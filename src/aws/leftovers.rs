@@ -13,7 +13,7 @@ use crate::aws::convert::{filter, tags as our_tags};
 use crate::aws::errors::failed;
 use crate::model::artifact::{Leftover, LeftoverKind, tags};
 use crate::model::node::{NodeId, RunId};
-use crate::ports::CatalogError;
+use crate::ports::AwsError;
 
 /// Values that one filter takes.
 const FILTER_VALUES: usize = 200;
@@ -79,7 +79,7 @@ impl Ec2Catalog {
         node: &NodeId,
         ids: &[String],
         keep: Option<&str>,
-    ) -> Result<Vec<Leftover>, CatalogError> {
+    ) -> Result<Vec<Leftover>, AwsError> {
         let owner = Owner { run, node };
         let mut candidates = Candidates::default();
         for id in self.tagged_ids(run).await? {
@@ -107,7 +107,7 @@ impl Ec2Catalog {
     }
 
     /// One call for all kinds; what it lists may be gone already, so every kind is asked about again.
-    async fn tagged_ids(&self, run: &RunId) -> Result<Vec<String>, CatalogError> {
+    async fn tagged_ids(&self, run: &RunId) -> Result<Vec<String>, AwsError> {
         let request = self.client.describe_tags().filters(filter("key", [tags::RUN])).filters(filter("value", [run.as_str()]));
         let mut pages = request.into_paginator().send();
         let mut ids = Vec::new();
@@ -118,7 +118,7 @@ impl Ec2Catalog {
         Ok(ids)
     }
 
-    async fn snapshots_of(&self, image: &str) -> Result<Vec<String>, CatalogError> {
+    async fn snapshots_of(&self, image: &str) -> Result<Vec<String>, AwsError> {
         if let Some(known) = self.snapshots.borrow().get(image) {
             return Ok(known.clone());
         }
@@ -127,7 +127,7 @@ impl Ec2Catalog {
     }
 
     /// Lists what runs; gives the ids of all of ours, ended ones too, because images are traced to them.
-    async fn instances(&self, owner: &Owner<'_>, asked: &Candidates, found: &mut Vec<Leftover>) -> Result<BTreeSet<String>, CatalogError> {
+    async fn instances(&self, owner: &Owner<'_>, asked: &Candidates, found: &mut Vec<Leftover>) -> Result<BTreeSet<String>, AwsError> {
         let mut ours = BTreeSet::new();
         for ids in chunks(&asked.instances) {
             let mut pages = self.client.describe_instances().filters(filter("instance-id", ids)).into_paginator().items().send();
@@ -155,7 +155,7 @@ impl Ec2Catalog {
         asked: &Candidates,
         instances: &BTreeSet<String>,
         found: &mut Vec<Leftover>,
-    ) -> Result<BTreeSet<String>, CatalogError> {
+    ) -> Result<BTreeSet<String>, AwsError> {
         let mut snapshots = BTreeSet::new();
         for ids in chunks(&asked.images) {
             let request = self.client.describe_images().owners("self").filters(filter("image-id", ids));
@@ -180,7 +180,7 @@ impl Ec2Catalog {
         asked: &Candidates,
         of_images: &BTreeSet<String>,
         found: &mut Vec<Leftover>,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<(), AwsError> {
         let all = asked.snapshots.union(of_images).cloned().collect();
         for ids in chunks(&all) {
             let request = self.client.describe_snapshots().owner_ids("self").filters(filter("snapshot-id", ids));
@@ -196,7 +196,7 @@ impl Ec2Catalog {
         Ok(())
     }
 
-    async fn volumes(&self, owner: &Owner<'_>, asked: &Candidates, found: &mut Vec<Leftover>) -> Result<(), CatalogError> {
+    async fn volumes(&self, owner: &Owner<'_>, asked: &Candidates, found: &mut Vec<Leftover>) -> Result<(), AwsError> {
         for ids in chunks(&asked.volumes) {
             let mut pages = self.client.describe_volumes().filters(filter("volume-id", ids)).into_paginator().items().send();
             while let Some(volume) = pages.next().await {
@@ -210,7 +210,7 @@ impl Ec2Catalog {
         Ok(())
     }
 
-    async fn key_pairs(&self, owner: &Owner<'_>, asked: &Candidates, found: &mut Vec<Leftover>) -> Result<(), CatalogError> {
+    async fn key_pairs(&self, owner: &Owner<'_>, asked: &Candidates, found: &mut Vec<Leftover>) -> Result<(), AwsError> {
         for (name, values) in [("key-pair-id", &asked.key_ids), ("key-name", &asked.names)] {
             for values in chunks(values) {
                 let answer = self.client.describe_key_pairs().filters(filter(name, values)).send().await;
@@ -226,7 +226,7 @@ impl Ec2Catalog {
         Ok(())
     }
 
-    async fn groups(&self, owner: &Owner<'_>, asked: &Candidates, found: &mut Vec<Leftover>) -> Result<(), CatalogError> {
+    async fn groups(&self, owner: &Owner<'_>, asked: &Candidates, found: &mut Vec<Leftover>) -> Result<(), AwsError> {
         for (name, values) in [("group-id", &asked.groups), ("group-name", &asked.names)] {
             for values in chunks(values) {
                 let mut pages = self.client.describe_security_groups().filters(filter(name, values)).into_paginator().items().send();

@@ -8,11 +8,11 @@ use crate::aws::catalog::{Ec2Catalog, Waits};
 use crate::aws::convert::{filter, image};
 use crate::aws::errors::{REQUEST, failed, is_in_use, is_not_found, refused};
 use crate::model::artifact::{Leftover, LeftoverKind};
-use crate::ports::CatalogError;
+use crate::ports::AwsError;
 
 /// What is gone was to be removed anyway.
 #[expect(clippy::result_large_err, reason = "the port's error, passed through")]
-fn gone_is_fine(result: Result<(), CatalogError>) -> Result<(), CatalogError> {
+fn gone_is_fine(result: Result<(), AwsError>) -> Result<(), AwsError> {
     match result {
         Err(error) if is_not_found(&error) => Ok(()),
         other => other,
@@ -20,11 +20,11 @@ fn gone_is_fine(result: Result<(), CatalogError>) -> Result<(), CatalogError> {
 }
 
 impl Ec2Catalog {
-    pub(super) async fn deregister(&self, id: &str, snapshots: &[String]) -> Result<(), CatalogError> {
+    pub(super) async fn deregister(&self, id: &str, snapshots: &[String]) -> Result<(), AwsError> {
         let answer = self.client.deregister_image().image_id(id).send().await;
         gone_is_fine(answer.map(drop).map_err(|e| failed("DeregisterImage", &self.region, &e)))?;
         for (at, snapshot) in snapshots.iter().enumerate() {
-            self.delete_snapshot(snapshot).await.map_err(|error| CatalogError {
+            self.delete_snapshot(snapshot).await.map_err(|error| AwsError {
                 changed: Some(format!(
                     "{id} is deregistered in {}, its snapshots {} are still there",
                     self.region,
@@ -36,7 +36,7 @@ impl Ec2Catalog {
         Ok(())
     }
 
-    pub(super) async fn remove_leftover(&self, leftover: &Leftover) -> Result<(), CatalogError> {
+    pub(super) async fn remove_leftover(&self, leftover: &Leftover) -> Result<(), AwsError> {
         let id = leftover.id.as_str();
         match leftover.kind {
             LeftoverKind::Instance => self.terminate(id).await,
@@ -78,7 +78,7 @@ impl Ec2Catalog {
         }
     }
 
-    async fn delete_snapshot(&self, id: &str) -> Result<(), CatalogError> {
+    async fn delete_snapshot(&self, id: &str) -> Result<(), AwsError> {
         let mut waits = Waits::new(self.patience.in_use);
         loop {
             let answer = self.client.delete_snapshot().snapshot_id(id).send().await;
@@ -90,7 +90,7 @@ impl Ec2Catalog {
         }
     }
 
-    async fn terminate(&self, id: &str) -> Result<(), CatalogError> {
+    async fn terminate(&self, id: &str) -> Result<(), AwsError> {
         let answer = self.client.terminate_instances().instance_ids(id).send().await;
         match answer.map(drop).map_err(|e| failed("TerminateInstances", &self.region, &e)) {
             Err(error) if is_not_found(&error) => return Ok(()),
@@ -112,7 +112,7 @@ impl Ec2Catalog {
                 crate::aws::errors::TIMEOUT,
                 format!("{id} is still `{seen}`, wanted `terminated`"),
             );
-            waits.wait(CatalogError { changed: Some(format!("{id} was told to terminate")), ..late }).await?;
+            waits.wait(AwsError { changed: Some(format!("{id} was told to terminate")), ..late }).await?;
         }
     }
 }

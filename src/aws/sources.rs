@@ -7,13 +7,13 @@ use crate::aws::catalog::Ec2Catalog;
 use crate::aws::convert::{filter, image};
 use crate::aws::errors::{REQUEST, failed, is_not_found, refused};
 use crate::model::artifact::{Image, ImageState};
-use crate::ports::{CatalogError, SourceQuery};
+use crate::ports::{AwsError, SourceQuery};
 
 /// Namespace of the parameters that AWS keeps.
 const PUBLIC: &str = "/aws/service/";
 
 impl Ec2Catalog {
-    pub(super) async fn find_source(&self, query: &SourceQuery) -> Result<Option<Image>, CatalogError> {
+    pub(super) async fn find_source(&self, query: &SourceQuery) -> Result<Option<Image>, AwsError> {
         if let Some(parameter) = query.ssm_parameter.as_deref().filter(|p| !p.starts_with(PUBLIC)) {
             return Err(refused(
                 "DescribeImages",

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::model::problem::Problems;
-use crate::ports::CatalogError;
+use crate::ports::AwsError;
 use crate::report::problems;
 
 /// Exit codes, as the documentation and `--help` list them.
@@ -162,9 +162,9 @@ impl From<Problems> for Failure {
     }
 }
 
-impl From<CatalogError> for Failure {
+impl From<AwsError> for Failure {
     /// A look-up that failed: nothing was decided on it.
-    fn from(error: CatalogError) -> Self {
+    fn from(error: AwsError) -> Self {
         let mut message = match &error.changed {
             Some(changed) => format!("{changed}; then {error}"),
             None => error.to_string(),

@@ -6,8 +6,10 @@
 pub mod artifact;
 pub mod constraint;
 pub mod digest;
+pub mod gate;
 pub mod name;
 pub mod node;
 pub mod problem;
+pub mod traffic;
 pub mod value;
 pub mod verdict;

@@ -20,7 +20,7 @@ use crate::model::value::{Reference, Value};
 use crate::model::verdict::Verdict;
 use crate::plan::plan::{DryRunAction, Plan, PlannedParent};
 use crate::plan::testing;
-use crate::ports::{Catalog, CatalogError, Claim, Claimed, Launch as _, Ready, SourceQuery, Stop, Wanted};
+use crate::ports::{AwsError, Catalog, Claim, Claimed, Launch as _, Ready, SourceQuery, Stop, Wanted};
 use crate::run::queue::tests::{build, plan};
 use crate::run::step::{Engine, Ledger, Rekeyed, Steps};
 
@@ -57,40 +57,40 @@ fn image() -> Image {
 
 #[async_trait(?Send)]
 impl Catalog for Account {
-    async fn images(&self) -> Result<Vec<Image>, CatalogError> {
+    async fn images(&self) -> Result<Vec<Image>, AwsError> {
         panic!("a step never lists all images")
     }
-    async fn newest_source(&self, _: &SourceQuery) -> Result<Option<Image>, CatalogError> {
+    async fn newest_source(&self, _: &SourceQuery) -> Result<Option<Image>, AwsError> {
         panic!("a step never looks for a source")
     }
-    async fn claim(&self, wanted: Wanted) -> Result<Claimed, CatalogError> {
+    async fn claim(&self, wanted: Wanted) -> Result<Claimed, AwsError> {
         self.call(format!("claim {}", wanted.node));
         Ok(if self.held { Claimed::Held(image()) } else { Claimed::Claim(Claim { wanted }) })
     }
-    async fn image(&self, id: &str) -> Result<Option<Image>, CatalogError> {
+    async fn image(&self, id: &str) -> Result<Option<Image>, AwsError> {
         self.call(format!("image {id}"));
         Ok(self.image.borrow().clone())
     }
-    async fn tag(&self, image: &Image, tags: &BTreeMap<String, String>) -> Result<(), CatalogError> {
+    async fn tag(&self, image: &Image, tags: &BTreeMap<String, String>) -> Result<(), AwsError> {
         assert!(!tags.contains_key("ovenbird:key"), "the key is written by the seal alone");
         assert_eq!((tags["ovenbird:parent"].as_str(), tags["team"].as_str()), (PARENT, "platform"));
         assert!(tags["ovenbird:tools"].contains("packer=1.15.0"), "{tags:?}");
         self.call(format!("tag {}", image.id));
         Ok(())
     }
-    async fn seal(&self, claim: Claim, image: &Image) -> Result<(), CatalogError> {
+    async fn seal(&self, claim: Claim, image: &Image) -> Result<(), AwsError> {
         self.call(format!("seal {} {}", image.id, claim.wanted.key.short()));
         Ok(())
     }
-    async fn remove_image(&self, image: &Image) -> Result<(), CatalogError> {
+    async fn remove_image(&self, image: &Image) -> Result<(), AwsError> {
         self.call(format!("remove image {}", image.id));
         Ok(())
     }
-    async fn leftovers(&self, _: &RunId, _: &NodeId, ids: &[String], keep: Option<&str>) -> Result<Vec<Leftover>, CatalogError> {
+    async fn leftovers(&self, _: &RunId, _: &NodeId, ids: &[String], keep: Option<&str>) -> Result<Vec<Leftover>, AwsError> {
         self.call(format!("leftovers of {} but {}", ids.join(" "), keep.unwrap_or("nothing")));
         Ok(self.leftovers.clone())
     }
-    async fn remove(&self, leftover: &Leftover) -> Result<(), CatalogError> {
+    async fn remove(&self, leftover: &Leftover) -> Result<(), AwsError> {
         self.call(format!("remove {}", leftover.id));
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::event::Event;
 use crate::model::artifact::{Leftover, LeftoverKind};
 use crate::model::node::{NodeId, RunId};
-use crate::ports::{Catalog, CatalogError, Stop};
+use crate::ports::{AwsError, Catalog, Stop};
 use crate::process::spawn;
 use crate::run::watch::Watch;
 use crate::tools::docker::{Docker, label};
@@ -58,13 +58,7 @@ pub(super) async fn account(catalog: &dyn Catalog, watch: &Watch<'_>, run: &RunI
     watch.say(Event::Reconciled { step: watch.step.clone(), removed, left });
 }
 
-async fn look(
-    catalog: &dyn Catalog,
-    run: &RunId,
-    node: &NodeId,
-    ids: &[String],
-    keep: Option<&str>,
-) -> Result<Vec<Leftover>, CatalogError> {
+async fn look(catalog: &dyn Catalog, run: &RunId, node: &NodeId, ids: &[String], keep: Option<&str>) -> Result<Vec<Leftover>, AwsError> {
     let mut pause = Duration::from_secs(1);
     for _ in 1..LOOKS {
         if let Ok(found) = catalog.leftovers(run, node, ids, keep).await {

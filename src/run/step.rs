@@ -21,7 +21,7 @@ use crate::model::verdict::Verdict;
 use crate::plan::difference::Change;
 use crate::plan::inputs::StageInputs;
 use crate::plan::plan::{Action, Plan, PlannedNode};
-use crate::ports::{Catalog, CatalogError, Facts, Launch, Ready, Stop};
+use crate::ports::{AwsError, Catalog, Facts, Launch, Ready, Stop};
 use crate::process::command::CommandLine;
 use crate::process::spawn::{self, Exit, SpawnError};
 use crate::process::tail;
@@ -180,8 +180,8 @@ impl From<Failure> for Halt {
     }
 }
 
-impl From<CatalogError> for Halt {
-    fn from(error: CatalogError) -> Self {
+impl From<AwsError> for Halt {
+    fn from(error: AwsError) -> Self {
         let message = match &error.changed {
             Some(changed) => format!("{changed}; {error}"),
             None => error.to_string(),
