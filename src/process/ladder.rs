@@ -168,6 +168,19 @@ mod tests {
         assert_eq!((exit, log.as_str()), (Exit::Code(1), "up\ncleaned\n"));
     }
 
+    #[tokio::test]
+    #[expect(unsafe_code, reason = "what a shell does for a job in the background")]
+    async fn a_child_hears_the_interrupt_that_ovenbird_was_started_to_ignore() {
+        use nix::sys::signal::{SigHandler, Signal, signal};
+        // SAFETY: no handler is set. The other tests of this process do not hang on what the process itself does with SIGINT.
+        let before = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) }.unwrap();
+        let script = "trap 'echo cleaned; exit 1' INT; echo up; while :; do sleep 0.05; done";
+        let stopped = stopped(script, Waits::USUAL, std::future::pending()).await;
+        // SAFETY: what was there before.
+        unsafe { signal(Signal::SIGINT, before) }.unwrap();
+        assert_eq!(stopped, (Exit::Code(1), "up\ncleaned\n".to_owned()));
+    }
+
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_grandchild_that_ignores_the_interrupt_is_killed_so_that_its_parent_can_clean_up() {
