@@ -9,6 +9,12 @@ PACKER_PLUGIN_ANSIBLE_VERSION=1.0.3
 # Stands in where no terraform is on PATH: Terraform itself cannot be built from its Go module, which replaces modules within it.
 OPENTOFU_VERSION=1.10.6
 
+# The Terraform provider that tests/cloud/provider stands in for, and the npm package of bindings that its schemas are taken from: the
+# last one there is, for the package is archived. Its digest holds for the copy in the Python package of the same version too.
+AWS_PROVIDER_VERSION=6.25.0
+AWS_BINDINGS_VERSION=21.22.1
+AWS_BINDINGS_SHA256=d1446ab6ac6526c6fab4b28a5ebefdd90c0ce56203949925d35a4d286c05cbbf
+
 # What counts as a good version of a tool that is on PATH already (extended regular expressions on the bare version).
 PACKER_GOOD='^1\.(1[5-9]|[2-9][0-9])\.[0-9]+$'
 ANSIBLE_GOOD='^2\.19\.[0-9]+$'
