@@ -21,5 +21,6 @@ mod settings;
 mod source;
 mod stage;
 mod swap;
+pub mod swap_spec;
 mod variables;
 mod words;

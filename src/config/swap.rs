@@ -10,6 +10,7 @@ use crate::config::pipeline::{Kind, Swap};
 use crate::config::schema;
 use crate::config::scope::Allow;
 use crate::config::settings::{duration, known_value, one_of};
+use crate::config::swap_spec::SwapSpec;
 use crate::config::words::reference_form;
 use crate::model::name::Name;
 use crate::model::problem::Problem;
@@ -109,7 +110,11 @@ fn swap(cx: &mut Cx, table: &Table<'_>, places: &Places) -> Option<Swap> {
     }
     gates(cx, table, &mut settings);
     let name = Name::new(&table.label().value).ok()?;
-    Some(Swap { name, stage: stage?, requires, directory: directory?, tfvars: tfvars?, settings, span: table.head.clone() })
+    let swap = Swap { name, stage: stage?, requires, directory: directory?, tfvars: tfvars?, settings, span: table.head.clone() };
+    for wrong in SwapSpec::of(&swap).err().unwrap_or_default() {
+        cx.error(table.head.clone(), wrong, "", None);
+    }
+    Some(swap)
 }
 
 /// Puts every attribute of a block into `settings`, as `prefix.name`.

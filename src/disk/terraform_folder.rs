@@ -78,6 +78,18 @@ pub(super) fn read_after(folder: &Path, file: &str) -> io::Result<Vec<String>> {
     Ok(after)
 }
 
+/// Files that Terraform reads values from by itself, in its order.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub(super) fn loaded_by_itself(folder: &Path) -> io::Result<Vec<String>> {
+    let mut files = read_after(folder, "terraform.tfvars")?;
+    if folder.join("terraform.tfvars").exists() {
+        files.insert(0, "terraform.tfvars".to_owned());
+    }
+    Ok(files)
+}
+
 fn has_extension(name: &str, extension: &str) -> bool {
     Path::new(name).extension().is_some_and(|found| found == extension)
 }

@@ -223,6 +223,14 @@ fn present(path: &Path, source: &Arc<SourceText>) -> Result<Vec<Present>, Proble
     if is_hcl(path) { tfvars_hcl::read(source) } else { tfvars_json::read(source) }
 }
 
+/// Names that a file sets.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn names(path: &Path, bytes: &[u8]) -> Result<Vec<String>, Problem> {
+    Ok(read(path, bytes)?.1.into_iter().map(|found| found.name).collect())
+}
+
 /// The file's new bytes: `old` with these values, or a new file. Names that are not in it are put at its end.
 ///
 /// # Errors

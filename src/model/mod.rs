@@ -10,6 +10,7 @@ pub mod gate;
 pub mod name;
 pub mod node;
 pub mod problem;
+pub mod swap;
 pub mod traffic;
 pub mod value;
 pub mod verdict;

@@ -24,5 +24,10 @@ pub mod planner;
 #[cfg(test)]
 mod planner_tests;
 pub mod reason;
+pub mod swap;
+pub mod swap_guard;
+pub mod swap_steps;
+#[cfg(test)]
+pub(crate) mod swap_tests;
 #[cfg(test)]
 pub(crate) mod testing;

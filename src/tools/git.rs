@@ -1,6 +1,7 @@
 //! git: which commit is checked out, is the work tree clean, and what a file held at an earlier commit.
 //!
-//! For tags, records and explanations only: nothing of it is ever in a key. Invariant: every command only reads.
+//! For tags, records and explanations only: nothing of it is ever in a key. Invariant: every command only reads (the ones that
+//! record a swap's steps stand in `git_record`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
