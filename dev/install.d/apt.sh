@@ -16,6 +16,7 @@ flock util-linux
 strace strace
 hyperfine hyperfine
 shellcheck shellcheck
+haproxy haproxy
 T
 }
 
