@@ -85,6 +85,23 @@ class Boxes:
             self.remove(instance_id)
             raise
 
+    @aside
+    def start_light(self, instance_id: str, image: str) -> str:
+        """Start an instance of a light AMI: one process, no systemd, on the address in a second."""
+        try:
+            docker(
+                "run", "--detach", "--name", f"{instance_id}-{self.server_id}", "--label", self.label, "--label", f"{LABEL}.instance={instance_id}",
+                "-v", f"{self.folder / instance_id / 'nocloud'}:/var/lib/cloud/seed/nocloud:ro",
+                "-v", f"{Path(__file__).with_name('light_server.py')}:/light_server.py:ro",
+                "--env", "PYTHONDONTWRITEBYTECODE=1", "--restart", "no", "--log-driver", "none",
+                "--entrypoint", "python3", "--user", "0", "--workdir", "/", "--no-healthcheck",
+                image, "-S", "-E", "/light_server.py",
+            )  # fmt: skip
+            return self.address(instance_id)
+        except BaseException:
+            self.remove(instance_id)
+            raise
+
     def address(self, instance_id: str) -> str:
         networks = json.loads(
             docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", f"{instance_id}-{self.server_id}")

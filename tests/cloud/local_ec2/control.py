@@ -1,5 +1,5 @@
 # Owns: the control endpoint of the tests: turning knobs, reading calls, asking what is left in the account.
-# Must not: change anything in moto but pending images on request.
+# Must not: change anything in moto but pending images and new light AMIs, on request.
 # Invariant: `left` is computed from moto and Docker at the moment of the question, never from what we remember having made.
 """`/_local/…`: JSON in, JSON out."""
 
@@ -9,10 +9,13 @@ import json
 from typing import Any
 
 from . import ACCOUNT
+from .balancers import Balancers
 from .boxes import Boxes, DockerError
 from .front import Calls
 from .images import Images
 from .knobs import KnobError, Knobs
+from .light import Light
+from .turns import in_moto
 
 
 def _tags(thing: Any) -> dict[str, str]:
@@ -22,11 +25,13 @@ def _tags(thing: Any) -> dict[str, str]:
 class Control:
     """The endpoint's requests, by method and path."""
 
-    def __init__(self, knobs: Knobs, calls: Calls, images: Images, boxes: Boxes, about: dict[str, Any]) -> None:
+    def __init__(self, knobs: Knobs, calls: Calls, images: Images, boxes: Boxes, light: Light, balancers: Balancers, about: dict[str, Any]) -> None:
         self.knobs = knobs
         self.calls = calls
         self.images = images
         self.boxes = boxes
+        self.light = light
+        self.balancers = balancers
         self.about = about
 
     def handle(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
@@ -39,6 +44,8 @@ class Control:
             ("POST", "/_local/calls/reset"): self._reset_calls,
             ("POST", "/_local/images/release"): self._release,
             ("GET", "/_local/left"): self.left,
+            ("POST", "/_local/light"): lambda: self._light(body),
+            ("GET", "/_local/balancers"): self.balancers.public,
         }
         route = routes.get((method, path.rstrip("/")))
         if route is None:
@@ -52,15 +59,25 @@ class Control:
 
     def _turn(self, body: bytes) -> Any:
         self.knobs.turn(json.loads(body or b"{}"))
-        return self.knobs.public()
+        return self._turned()
 
     def _reset_knobs(self) -> Any:
         self.knobs.reset()
+        return self._turned()
+
+    def _turned(self) -> Any:
+        with in_moto():
+            self.light.turned()
+        self.balancers.wake_if_any()
         return self.knobs.public()
 
     def _reset_calls(self) -> Any:
         self.calls.reset()
         return {}
+
+    def _light(self, body: bytes) -> Any:
+        with in_moto():
+            return self.light.register(json.loads(body or b"{}"))
 
     def _release(self) -> Any:
         self.images.release(_backends())

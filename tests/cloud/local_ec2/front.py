@@ -72,11 +72,12 @@ class Calls:
 class Front:
     """`/_local/…` goes to the control endpoint, everything else to moto."""
 
-    def __init__(self, moto: Any, control: Any, knobs: Knobs, calls: Calls) -> None:
+    def __init__(self, moto: Any, control: Any, knobs: Knobs, calls: Calls, answered: Callable[[str, str], None]) -> None:
         self.moto = moto
         self.control = control
         self.knobs = knobs
         self.calls = calls
+        self.answered = answered  # told service and action when moto has answered
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if environ.get("PATH_INFO", "").startswith("/_local/"):
@@ -127,6 +128,7 @@ class Front:
             return self._refuse(call, None, 400, "UnsupportedOperation", text, start_response)
         if hasattr(chunks, "close"):
             chunks.close()
+        self.answered(call["service"], action)
         call["status"] = int(answer["status"].split()[0])
         if call["status"] >= 400 and (found := re.search(rb"<Code>([^<]+)</Code>", body)):
             call["code"] = found.group(1).decode()

@@ -18,6 +18,7 @@ from moto.ec2.models.security_groups import SecurityGroupBackend
 from .boxes import Boxes, DockerError
 from .images import Images, fault
 from .knobs import Knobs
+from .light import PREFIX, Light
 from .seed import write_seed
 
 _run = InstanceBackend.run_instances
@@ -41,10 +42,11 @@ def user_data_bytes(user_data: Any) -> bytes:
 class Instances:
     """The instances of one server, in all regions."""
 
-    def __init__(self, boxes: Boxes, knobs: Knobs, images: Images) -> None:
+    def __init__(self, boxes: Boxes, knobs: Knobs, images: Images, light: Light) -> None:
         self.boxes = boxes
         self.knobs = knobs
         self.images = images
+        self.light = light
         self._lock = threading.Lock()
         self._tokens: dict[tuple[str, str], Any] = {}
 
@@ -74,6 +76,7 @@ class Instances:
     def run(
         self, backend: Any, image_id: str, count: int, user_data: Any, security_group_names: Any, **kwargs: Any
     ) -> Any:
+        made = kwargs.pop("made", None)
         # moto fills in the same token for everybody who gives none.
         token = kwargs.get("client_token")
         key = (backend.region_name, token) if token and token != "ABCDE" else None
@@ -83,6 +86,9 @@ class Instances:
         self._check(backend, image_id, kwargs)
         reservation = _run(backend, image_id, count, user_data, security_group_names, **kwargs)
         try:
+            for instance in reservation.instances:
+                if made is not None:
+                    made(instance)
             for instance in reservation.instances:
                 self._boot(backend, instance)
         except DockerError as error:
@@ -106,7 +112,14 @@ class Instances:
             pair.public_key if pair else None,
             user_data_bytes(instance.user_data),
         )
-        _address(instance, self.boxes.start(instance.id, image))
+        instance._state.name, instance._state.code = "pending", 0
+        if image.startswith(PREFIX):
+            self.light.seed(instance)
+            address = self.boxes.start_light(instance.id, image.removeprefix(PREFIX))
+        else:
+            address = self.boxes.start(instance.id, image)
+        _address(instance, address)
+        instance._state.name, instance._state.code = "running", 16
 
     # --- the rest of its life ------------------------------------------------------------------------------------------
 

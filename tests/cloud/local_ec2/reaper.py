@@ -1,4 +1,4 @@
-# Owns: the end. A process of its own that waits until its server is gone and then removes all that carries the server's label.
+# Owns: the end. A process of its own that waits until its server is gone and then removes all that carries the server's label or works in its folder.
 # Must not: import moto or anything that can fail to load; be reached by signals meant for the server.
 # Invariant: it ends only when two looks in a row found nothing, since a dead server's last docker command may still be running.
 """The watchdog: `python -m local_ec2.reaper SERVER_ID FOLDER`, its stdin a pipe that the server holds open."""
@@ -36,14 +36,28 @@ def sweep(server_id: str) -> int:
     return len(containers) + len(names) + len(images)
 
 
+def end_processes(folder: str) -> None:
+    """Kill what works in the server's folder: its load balancers. By their folder, since a pid may be somebody else's by now."""
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal():
+            try:
+                if os.readlink(f"/proc/{entry.name}/cwd") == folder:
+                    os.kill(int(entry.name), signal.SIGKILL)
+            except OSError:
+                continue
+
+
 def clean(server_id: str, folder: str, patience: float = 30.0) -> None:
     """Sweep until two looks in a row found nothing."""
     deadline = time.monotonic() + patience
+    end_processes(folder)
     empty = 0
     while empty < 2 and time.monotonic() < deadline:
         empty = 0 if sweep(server_id) else empty + 1
         if empty < 2:
             time.sleep(0.3)
+    # A process that the server was starting when it died may have come after the first look.
+    end_processes(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -24,13 +24,21 @@ from moto.ec2.models import ec2_backends  # noqa: E402
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 
-from . import ACCOUNT, images as images_module, instances as instances_module, sources  # noqa: E402
+from . import ACCOUNT, elb as elb_module, groups as groups_module, images as images_module, instances as instances_module  # noqa: E402
+from . import sources, templates  # noqa: E402
+from .activities import Activities  # noqa: E402
+from .balancers import Balancers  # noqa: E402
 from .boxes import Boxes, base_image  # noqa: E402
 from .control import Control  # noqa: E402
+from .elb import Elb  # noqa: E402
 from .front import Calls, Front  # noqa: E402
+from .groups import Groups  # noqa: E402
 from .images import Images  # noqa: E402
 from .instances import Instances  # noqa: E402
 from .knobs import Knobs  # noqa: E402
+from .light import Light  # noqa: E402
+from .scaler import Scaler  # noqa: E402
+from .watch import Watch, stopped  # noqa: E402
 
 
 class CannotStart(RuntimeError):
@@ -74,13 +82,16 @@ class Server:
                 raise CannotStart(f"Docker has no image `{image}`; `make tools` makes it")
         knobs, calls = Knobs(instant), Calls()
         self.images = Images(self.boxes, knobs)
+        light = Light(self.folder, knobs, self.images.docker_of, image)
         images_module.patch(self.images)
-        instances_module.patch(Instances(self.boxes, knobs, self.images))
+        instances_module.patch(Instances(self.boxes, knobs, self.images, light))
+        templates.patch()
+        self._scaling(knobs, instant)
         registered = sources.register(ec2_backends[ACCOUNT], image, self.images.docker_of)
 
         self.about: dict[str, Any] = {}
-        control = Control(knobs, calls, self.images, self.boxes, self.about)
-        front = Front(DomainDispatcherApplication(create_backend_app), control, knobs, calls)
+        control = Control(knobs, calls, self.images, self.boxes, light, self.balancers, self.about)
+        front = Front(DomainDispatcherApplication(create_backend_app), control, knobs, calls, self._answered)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._http = make_server("127.0.0.1", port, front, threaded=True, request_handler=_Handler)
         self._http.daemon_threads = True
@@ -92,8 +103,36 @@ class Server:
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 
+    def _scaling(self, knobs: Knobs, instant: bool) -> None:
+        self.balancers = Balancers(self.folder, knobs, instant)
+        elb = Elb(self.balancers, knobs, self.folder)
+        elb_module.patch(elb)
+        activities = Activities()
+        self.scaler = Scaler(self.balancers, knobs, activities)
+        self.scaler.unhealthy = lambda group, instance: any(elb.unhealthy(group.region, name, instance) for name in group.load_balancer_names)
+        groups_module.patch(Groups(activities))
+        self.watch = Watch(self.id, self._died)
+
+    def _died(self, instance_id: str) -> None:
+        stopped(instance_id)
+        self.scaler.wake()
+
+    def _answered(self, service: str, action: str) -> None:
+        """What follows a call in a moment instead of a tick."""
+        if action.startswith("Describe"):
+            return
+        if service == "elasticloadbalancing":
+            self.balancers.wake()
+        elif service == "autoscaling":
+            self.scaler.wake()
+            if not self.balancers.instant:
+                self.watch.start()
+
     def close(self) -> None:
         """Stop answering, then let the reaper remove everything; returns when it has."""
+        if hasattr(self, "scaler"):
+            self.scaler.close()
+            self.balancers.close()
         if hasattr(self, "_thread"):
             self._http.shutdown()
             self._http.server_close()

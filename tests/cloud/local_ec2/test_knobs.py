@@ -83,11 +83,24 @@ class Refusing(unittest.TestCase):
                 knobs.turn(spec)
             self.assertEqual(knobs.public()["rules"], [])
 
+    def test_a_launch_fails_as_often_as_asked_and_only_in_its_group(self) -> None:
+        knobs = Knobs()
+        knobs.turn({"fail_launch": {"group": "web-*", "count": 1}})
+        seen = [knobs.failed("fail_launch", name) is not None for name in ("api", "web-blue", "web-blue")]
+        self.assertEqual(seen, [False, True, False])
+
+    def test_a_behaviour_that_does_not_exist_is_refused_and_nothing_is_turned(self) -> None:
+        knobs = Knobs()
+        for wrong in ({"mode": "sulk"}, {"mode": "500", "colour": "green"}, "500"):
+            with self.subTest(wrong=wrong), self.assertRaises(KnobError):
+                knobs.turn({"clock": 1, "behave": wrong})
+        self.assertEqual(knobs.public(), Knobs().public())
+
     def test_reset_turns_everything_off(self) -> None:
         knobs = Knobs()
-        knobs.turn({"pending_polls": 3, "instant": True, "deny": {}})
+        knobs.turn({"pending_polls": 3, "instant": True, "deny": {}, "clock": 1, "slow_drain": 2, "behave": {"mode": "500"}})
         knobs.reset()
-        self.assertEqual(knobs.public(), {"pending_polls": 0, "instant": False, "rules": []})
+        self.assertEqual(knobs.public(), Knobs().public())
 
 
 if __name__ == "__main__":
