@@ -46,7 +46,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Route:
-    """Where requests go that fulfil `conditions` (HAProxy's words; none: all). Several pools share by weight."""
+    """Where requests go that fulfil `conditions` (HAProxy's words; none: all) and those of no route before. Pools share by weight."""
 
     pools: tuple[tuple[str, int], ...]
     conditions: tuple[str, ...] = ()
@@ -77,23 +77,25 @@ def _listener(address: str, one: Listener) -> list[str]:
     lines.append("  option httplog" if one.mode == "http" else "  option tcplog")
     if one.mode == "http":
         lines += ["  option forwardfor", f"  http-request set-header X-Forwarded-Port {one.port}", f"  http-request set-header X-Forwarded-Proto {'https' if one.certificate else 'http'}"]
+    # The first rule that fits is noted, because HAProxy carries out all `http-request` lines before any `use_backend`.
+    numbered = len(one.routes) > 1
     actions, backends = [], []
     for number, route in enumerate(one.routes):
-        names = []
-        for part, condition in enumerate(route.conditions):
-            names.append(f"r{number}_{part}")
-            lines.append(f"  acl {names[-1]} {condition}")
-        when = f" if {' '.join(names)}" if names else ""
+        names = [f"r{number}_{part}" for part in range(len(route.conditions))]
+        lines += [f"  acl {name} {condition}" for name, condition in zip(names, route.conditions, strict=True)]
+        when = ""
+        if numbered:
+            when = f"{{ var(txn.rule) -m int {number} }}"
+            lines.append(f"  http-request set-var(txn.rule) int({number}) if {' '.join([*names, '!{ var(txn.rule) -m found }'])}")
         if route.answer:
-            # `http-request` rules run before any `use_backend`, whatever their order in the file.
-            actions.append(f"  http-request {route.answer}{when}")
+            actions.append(f"  http-request {route.answer}" + (f" if {when}" if when else ""))
             continue
         left = sum(weight for _, weight in route.pools)
         for pool, weight in route.pools:
             if weight:
                 # Each line throws its own dice, so a share is one of what the lines above have left.
                 share = f"{{ rand({left}) lt {weight} }}" if weight < left else ""
-                test = " ".join(filter(None, [*names, share]))
+                test = " ".join(filter(None, [when, share]))
                 backends.append(f"  use_backend {pool}" + (f" if {test}" if test else ""))
             left -= weight
     return lines + actions + backends

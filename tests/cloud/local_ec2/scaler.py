@@ -137,7 +137,7 @@ class Scaler:
     def _place(self, region: str, backend: Any, group: FakeAutoScalingGroup) -> None:
         """Register what is in service with what is attached, deregister what this group registered and no longer is."""
         placed = self._placed.setdefault((region, group.name), set())
-        serving = [one.instance.id for one in group.instance_states if one.lifecycle_state == "InService"]
+        serving = [one.instance.id for one in group.instance_states if one.lifecycle_state == "InService" and one.instance.state == "running"]
         wanted = {("elb", name, one) for name in group.load_balancer_names for one in serving}
         wanted |= {("tg", arn, one) for arn in group.target_group_arns for one in serving}
         for kind, where, instance in sorted(placed - wanted):

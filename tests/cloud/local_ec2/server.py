@@ -24,13 +24,14 @@ from moto.ec2.models import ec2_backends  # noqa: E402
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 
-from . import ACCOUNT, elb as elb_module, groups as groups_module, images as images_module, instances as instances_module  # noqa: E402
-from . import sources, templates  # noqa: E402
+from . import ACCOUNT, elb as elb_module, elbv2 as elbv2_module, groups as groups_module  # noqa: E402
+from . import images as images_module, instances as instances_module, sources, templates  # noqa: E402
 from .activities import Activities  # noqa: E402
 from .balancers import Balancers  # noqa: E402
 from .boxes import Boxes, base_image  # noqa: E402
 from .control import Control  # noqa: E402
 from .elb import Elb  # noqa: E402
+from .elbv2 import Elbv2  # noqa: E402
 from .front import Calls, Front  # noqa: E402
 from .groups import Groups  # noqa: E402
 from .images import Images  # noqa: E402
@@ -107,9 +108,14 @@ class Server:
         self.balancers = Balancers(self.folder, knobs, instant)
         elb = Elb(self.balancers, knobs, self.folder)
         elb_module.patch(elb)
+        elbv2 = Elbv2(self.balancers, knobs, self.folder)
+        elbv2_module.patch(elbv2)
         activities = Activities()
         self.scaler = Scaler(self.balancers, knobs, activities)
-        self.scaler.unhealthy = lambda group, instance: any(elb.unhealthy(group.region, name, instance) for name in group.load_balancer_names)
+        self.scaler.unhealthy = lambda group, instance: (
+            any(elb.unhealthy(group.region, name, instance) for name in group.load_balancer_names)
+            or any(elbv2.unhealthy(group.region, arn, instance) for arn in group.target_group_arns)
+        )
         groups_module.patch(Groups(activities))
         self.watch = Watch(self.id, self._died)
 
@@ -122,7 +128,9 @@ class Server:
         if action.startswith("Describe"):
             return
         if service == "elasticloadbalancing":
+            # The next call may ask for what this one did: a target that is draining, a listener that answers.
             self.balancers.wake()
+            self.balancers.sync()
         elif service == "autoscaling":
             self.scaler.wake()
             if not self.balancers.instant:

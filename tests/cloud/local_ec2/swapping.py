@@ -41,6 +41,40 @@ class Account:
         self.elb.modify_load_balancer_attributes(LoadBalancerName=name, LoadBalancerAttributes={"ConnectionDraining": draining})
         return made["DNSName"]
 
+    def target_group(self, name: str, delay: int = 5) -> str:
+        vpc = self.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+        made = self.elbv2.create_target_group(
+            Name=name, Protocol="HTTP", Port=80, VpcId=vpc, HealthCheckPath="/health", HealthCheckIntervalSeconds=5,
+            HealthCheckTimeoutSeconds=2, HealthyThresholdCount=2, UnhealthyThresholdCount=2, Matcher={"HttpCode": "200-299"},
+        )  # fmt: skip
+        arn = made["TargetGroups"][0]["TargetGroupArn"]
+        delays = [{"Key": "deregistration_delay.timeout_seconds", "Value": str(delay)}]
+        self.elbv2.modify_target_group_attributes(TargetGroupArn=arn, Attributes=delays)
+        return arn
+
+    def application_balancer(self, name: str) -> tuple[str, str]:
+        """ARN and address; it listens nowhere yet."""
+        subnets = [one["SubnetId"] for one in self.ec2.describe_subnets()["Subnets"] if one["AvailabilityZone"] in ZONES]
+        made = self.elbv2.create_load_balancer(Name=name, Subnets=subnets)["LoadBalancers"][0]
+        return made["LoadBalancerArn"], made["DNSName"]
+
+    def listen(self, balancer: str, port: int, *actions: dict[str, Any], **more: Any) -> str:
+        made = self.elbv2.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=port, DefaultActions=list(actions), **more)
+        return made["Listeners"][0]["ListenerArn"]
+
+    def targets(self, arn: str) -> dict[str, tuple[str, str]]:
+        """Instance → state and reason."""
+        found = self.elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        return {one["Target"]["Id"]: (one["TargetHealth"]["State"], one["TargetHealth"].get("Reason", "")) for one in found}
+
+    def wait_targets(self, arn: str, group: str, size: int) -> list[str]:
+        def all_there() -> list[str]:
+            ids = [one["InstanceId"] for one in self.members(group) if one["LifecycleState"] == "InService"]
+            health = self.targets(arn)
+            return ids if len(ids) == size and all(health.get(one) == ("healthy", "") for one in ids) else []
+
+        return until(all_there, PATIENCE)
+
     def group(self, name: str, template: str, size: int, **more: Any) -> None:
         self.asg.create_auto_scaling_group(
             AutoScalingGroupName=name, MinSize=size, MaxSize=4, AvailabilityZones=ZONES,
@@ -79,10 +113,10 @@ class Account:
         until(lambda: not self.asg.describe_auto_scaling_groups(AutoScalingGroupNames=list(groups))["AutoScalingGroups"], PATIENCE)
 
 
-def get(address: str, path: str = "/", timeout: float = 30) -> tuple[int, str]:
-    link = http.client.HTTPConnection(address, 80, timeout=timeout)
+def get(address: str, path: str = "/", port: int = 80, timeout: float = 30, **headers: str) -> tuple[int, str]:
+    link = http.client.HTTPConnection(address, port, timeout=timeout)
     try:
-        link.request("GET", path)
+        link.request("GET", path, headers=headers)
         answer = link.getresponse()
         return answer.status, answer.read().decode()
     finally:
