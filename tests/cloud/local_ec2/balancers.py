@@ -74,6 +74,8 @@ class _Balancer:
         self.counts: dict[str, Count] = {}
         self.own_5xx = 0
         self._frontend_5xx = 0
+        self._sent_5xx = 0
+        self._backend_5xx = 0
 
     def apply(self, wanted: Wanted, slow_drain: float) -> None:
         now = time.monotonic()
@@ -110,7 +112,6 @@ class _Balancer:
 
     def _look(self) -> None:
         rows = self.haproxy.stats()
-        backend_5xx = 0
         for name, there in self.servers.items():
             count = self.counts.setdefault(name, Count())
             for instance, server in there.items():
@@ -121,11 +122,13 @@ class _Balancer:
                     gained = int(row[f"hrsp_{kind}"] or 0) - int(server.seen.get(f"hrsp_{kind}") or 0)
                     count.by_class[kind] += gained
                     count.requests += gained
-                    backend_5xx += gained if kind == "5xx" else 0
+                    self._backend_5xx += gained if kind == "5xx" else 0
                 server.seen = row
         front = sum(int(row["hrsp_5xx"] or 0) for (_, what), row in rows.items() if what == "FRONTEND")
-        self.own_5xx += max(0, front - self._frontend_5xx - backend_5xx)
+        self._sent_5xx += front - self._frontend_5xx
         self._frontend_5xx = front
+        # A server's answer is counted a moment before the frontend has sent it on, so the difference may be behind but never ahead.
+        self.own_5xx = max(self.own_5xx, self._sent_5xx - self._backend_5xx)
 
     def _want(self, pool: Pool, there: dict[str, _Server], instance: str, address: str, port: int, now: float) -> None:
         server = there.get(instance)
@@ -258,6 +261,13 @@ class Balancers:
         """By pool what the servers answered; and how often the load balancer itself answered 5xx."""
         balancer = self._all.get(key)
         return (dict(balancer.counts), balancer.own_5xx) if balancer else ({}, 0)
+
+    def keys(self) -> list[str]:
+        return [*self._all]
+
+    def phases(self, key: str, pool: str) -> list[str]:
+        balancer = self._all.get(key)
+        return [balancer.health(pool, one).phase for one in [*balancer.servers.get(pool, {})]] if balancer else []
 
     def public(self) -> list[dict[str, object]]:
         """For the control endpoint."""

@@ -37,6 +37,7 @@ class Rule:
     # The fields below are read by one kind each.
     name: str = "*"  # fail_image: image names
     group: str = "*"  # fail_launch, fail_deployment: Auto Scaling group or deployment group
+    instance: str = "*"  # fail_deployment
     how: str = "close"  # lose_reply: close | 500
     seconds: float = 0.0  # latency
     per_second: float | None = None  # throttle: a token bucket in place of a count
@@ -59,7 +60,7 @@ class Rule:
             "error": {"code", "message", "status"},
             "fail_image": {"name", "message"},
             "fail_launch": {"group", "code", "message"},
-            "fail_deployment": {"group", "message"},
+            "fail_deployment": {"group", "instance", "message"},
         }.get(kind, set()) | {"action", "agent", "count", "after"}
         if unknown := sorted(set(spec) - known):
             raise KnobError(f"`{kind}` has no `{unknown[0]}`; it has {', '.join(sorted(known))}")

@@ -36,6 +36,7 @@ class Scaler:
         self.knobs = knobs
         self.activities = activities
         self.launched: list[Callable[[FakeAutoScalingGroup, InstanceState], None]] = []
+        self.ticks: list[Callable[[], None]] = []
         self.unhealthy: Callable[[FakeAutoScalingGroup, str], bool] = lambda _group, _instance: False  # set by the server
         self._placed: dict[tuple[str, str], set[tuple[str, str, str]]] = {}
         self._slots = threading.Semaphore(AT_ONCE)
@@ -71,6 +72,8 @@ class Scaler:
     def _tick(self) -> bool:
         """One look at every group; false when there is none to look at."""
         some = False
+        for one in self.ticks:
+            one()
         for region, backend in [*autoscaling_backends[ACCOUNT].items()]:
             for group in [*backend.autoscaling_groups.values()]:
                 some = True
@@ -227,6 +230,11 @@ class Scaler:
         group.retry_at = time.monotonic() + min(10 * 2 ** (group.failures - 1), 300) / self.knobs.clock
         text = f"{message}. Launching EC2 instance failed."
         self.activities.move(activity, "Failed", text, f"Launching a new EC2 instance.  Status Reason: {text}")
+
+    def released(self, member: InstanceState) -> None:
+        """A hook let the launch go on."""
+        member.lifecycle_state, member.since = "InService", time.monotonic()
+        self.activities.move(getattr(member, "launching", None), "Successful")
 
     def abandon(self, group: FakeAutoScalingGroup, member: InstanceState, message: str) -> None:
         """A hook gave the launch up: the instance goes, and another will be tried."""

@@ -24,7 +24,7 @@ from moto.ec2.models import ec2_backends  # noqa: E402
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 
-from . import ACCOUNT, elb as elb_module, elbv2 as elbv2_module, groups as groups_module  # noqa: E402
+from . import ACCOUNT, codedeploy, elb as elb_module, elbv2 as elbv2_module, groups as groups_module  # noqa: E402
 from . import images as images_module, instances as instances_module, sources, templates  # noqa: E402
 from .activities import Activities  # noqa: E402
 from .balancers import Balancers  # noqa: E402
@@ -38,6 +38,7 @@ from .images import Images  # noqa: E402
 from .instances import Instances  # noqa: E402
 from .knobs import Knobs  # noqa: E402
 from .light import Light  # noqa: E402
+from .metrics import Metrics  # noqa: E402
 from .scaler import Scaler  # noqa: E402
 from .watch import Watch, stopped  # noqa: E402
 
@@ -117,6 +118,8 @@ class Server:
             or any(elbv2.unhealthy(group.region, arn, instance) for arn in group.target_group_arns)
         )
         groups_module.patch(Groups(activities))
+        codedeploy.patch(codedeploy.CodeDeploy(knobs, self.scaler))
+        Metrics(self.balancers)
         self.watch = Watch(self.id, self._died)
 
     def _died(self, instance_id: str) -> None:
