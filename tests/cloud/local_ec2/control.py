@@ -123,7 +123,22 @@ class Control:
                 left["network_interfaces"].append({"id": one.id, "region": region})
             for one in list(backend.launch_templates.values()):
                 left["launch_templates"].append({"id": one.id, "region": region, "name": one.name})
-        return {**left, "containers": self.boxes.containers(), "docker_images": self.boxes.images()}
+        return {**left, **_scaled(), "containers": self.boxes.containers(), "docker_images": self.boxes.images()}
+
+
+def _scaled() -> dict[str, list[dict[str, str]]]:
+    from moto.autoscaling.models import autoscaling_backends
+    from moto.elb.models import elb_backends
+    from moto.elbv2.models import elbv2_backends
+
+    def named(backends: Any, attribute: str) -> list[dict[str, str]]:
+        return [{"region": region, "name": one.name} for region, backend in [*backends[ACCOUNT].items()] for one in [*getattr(backend, attribute).values()]]
+
+    return {
+        "auto_scaling_groups": named(autoscaling_backends, "autoscaling_groups"),
+        "load_balancers": named(elb_backends, "load_balancers") + named(elbv2_backends, "load_balancers"),
+        "target_groups": named(elbv2_backends, "target_groups"),
+    }
 
 
 def _backends() -> list[Any]:

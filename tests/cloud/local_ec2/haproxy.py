@@ -16,6 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+SHORTEST_TIMEOUT = 1.5
+"""A check may take this long whatever the clock says: on a busy machine a healthy instance does not answer within a fifth of a second."""
+
+
 class HaproxyError(RuntimeError):
     """HAProxy did not start or refused a command; the message is what it said."""
 
@@ -102,7 +106,7 @@ def _listener(address: str, one: Listener) -> list[str]:
 
 
 def _pool(one: Pool) -> list[str]:
-    lines = [f"backend {one.name}", f"  mode {one.mode}", "  balance roundrobin", f"  timeout check {max(1, round(one.check.timeout * 1000))}ms"]
+    lines = [f"backend {one.name}", f"  mode {one.mode}", "  balance roundrobin", f"  timeout check {round(max(SHORTEST_TIMEOUT, one.check.timeout) * 1000)}ms"]
     if one.check.protocol in ("HTTP", "HTTPS"):
         lines += [
             "  option httpchk",

@@ -43,6 +43,7 @@ class Scaler:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._over = False
+        self._jobs: set[threading.Thread] = set()
 
     def wake(self) -> None:
         if self._over:
@@ -53,8 +54,11 @@ class Scaler:
         self._wake.set()
 
     def close(self) -> None:
+        """No new launch; those under way are waited for, so that no container appears after the last look for them."""
         self._over = True
         self._wake.set()
+        for one in [*self._jobs]:
+            one.join(30)
 
     def _loop(self) -> None:
         while not self._over:
@@ -171,9 +175,12 @@ class Scaler:
                     work(*args)
                 except Exception:
                     traceback.print_exc()
+            self._jobs.discard(threading.current_thread())
             self.wake()
 
-        threading.Thread(target=guarded, name="scaler-job", daemon=True).start()
+        job = threading.Thread(target=guarded, name="scaler-job", daemon=True)
+        self._jobs.add(job)
+        job.start()
 
     def _begin_launch(self, group: FakeAutoScalingGroup, count: int) -> None:
         group.coming = getattr(group, "coming", 0) + 1

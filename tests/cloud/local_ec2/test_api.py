@@ -12,7 +12,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectionError as ConnectionFailed, HTTPClientError
 
-from local_ec2.testing import LAUNCHER, NEWEST, Running
+from local_ec2.swapping import PATIENCE, Account
+from local_ec2.testing import LAUNCHER, NEWEST, Running, until
 
 
 SERVER: Running
@@ -171,6 +172,43 @@ class Instances(Api):
         self.ec2.delete_key_pair(KeyName=self.name)
         left = self.server.control("GET", "left")
         self.assertEqual([left[what] for what in ("instances", "key_pairs", "volumes", "network_interfaces")], [[], [], [], []])
+
+
+class Groups(Api):
+    def test_groups_and_load_balancers_work_without_containers(self) -> None:
+        account = Account(self.server)
+        account.template("instant", account.light("instant"), "blue")
+        account.balancer("elb-instant")
+        account.group("instant", "instant", 2, LoadBalancerNames=["elb-instant"])
+        account.wait_healthy("elb-instant", "instant", 2)
+        account.resize("instant", 0)
+        account.wait_size("instant", 0)
+        with self.assertRaises(ClientError) as caught:
+            account.group("instant", "instant", 1)
+        self.assertEqual(caught.exception.response["Error"]["Code"], "AlreadyExists")
+        account.asg.delete_auto_scaling_group(AutoScalingGroupName="instant")
+        account.elb.delete_load_balancer(LoadBalancerName="elb-instant")
+        left = self.server.control("GET", "left")
+        self.assertEqual([left[what] for what in ("auto_scaling_groups", "load_balancers", "instances")], [[], [], []])
+
+    def test_a_group_with_instances_is_deleted_by_force_only(self) -> None:
+        account = Account(self.server)
+        account.template("forced", account.light("forced"), "blue")
+        account.group("forced", "forced", 1)
+        until(lambda: account.members("forced"), PATIENCE)
+        self.refused("ResourceInUse", account.asg.delete_auto_scaling_group, AutoScalingGroupName="forced")
+        account.clear("forced")
+
+    def test_sizes_move_the_capacity_into_their_bounds(self) -> None:
+        account = Account(self.server)
+        account.template("bounds", account.light("bounds"), "blue")
+        account.group("bounds", "bounds", 0)
+        self.addCleanup(account.clear, "bounds")
+        for minimum, maximum, desired in ((2, 4, 2), (0, 4, 2), (0, 1, 1), (0, 0, 0)):
+            account.asg.update_auto_scaling_group(AutoScalingGroupName="bounds", MinSize=minimum, MaxSize=maximum)
+            found = account.asg.describe_auto_scaling_groups(AutoScalingGroupNames=["bounds"])["AutoScalingGroups"][0]
+            self.assertEqual(found["DesiredCapacity"], desired)
+        self.refused("ValidationError", account.asg.set_desired_capacity, AutoScalingGroupName="bounds", DesiredCapacity=1)
 
 
 class Knobs(Api):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from local_ec2.__main__ import alive
+from local_ec2.swapping import Account, get
 from local_ec2.testing import LAUNCHER, Running, ssh, until
 
 
@@ -93,18 +94,26 @@ class CleanUp(unittest.TestCase):
         image = ec2.create_image(InstanceId=instance, Name="image")["ImageId"]
         ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType="t3.micro")
         self.assertEqual(len(server.docker_things()), 3)
+        self.address = Account(server).balancer("elb")
+        self.assertEqual(get(self.address)[0], 503)
         return server
+
+    def assert_nothing_listens(self) -> None:
+        with self.assertRaises(ConnectionRefusedError):
+            get(self.address)
 
     def test_nothing_is_left_after_sigterm(self) -> None:
         server = self.start()
         self.assertEqual(server.end(), 0)
         self.assertEqual(server.docker_things(), [])
+        self.assert_nothing_listens()
 
     def test_nothing_is_left_after_kill_9(self) -> None:
         server = self.start()
         os.kill(server.about["pid"], signal.SIGKILL)
         server.process.wait()
         until(lambda: not server.docker_things(), 20)
+        self.assert_nothing_listens()
 
     def test_up_in_the_background_and_down(self) -> None:
         with tempfile.TemporaryDirectory() as state:

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local_ec2.swapping import PATIENCE, Account, Clients, get
+from local_ec2.swapping import HEALTH, PATIENCE, Account, Clients, get
 from local_ec2.testing import Running, until
 
 
@@ -138,6 +138,67 @@ class Groups(unittest.TestCase):
         self.server.control("DELETE", "knobs")
         self.assertEqual(account.wait_healthy("elb-bad", "bad", 1), [one["InstanceId"]])
         account.clear("bad")
+
+    def test_instances_that_die_come_and_go(self) -> None:
+        account = self.account
+        self.server.knobs(behave={"group": "mortal", "mode": "die", "seconds": 0.5})
+        account.group("mortal", "green", 1)
+
+        def ended() -> list[str]:
+            return [one["Description"].split()[-1] for one in account.activities("mortal") if one["Description"].startswith("Terminating")]
+
+        until(lambda: len(ended()) >= 2, PATIENCE)
+        account.clear("mortal")
+
+    def test_a_flapping_instance_is_in_and_out_of_service_and_a_group_that_heeds_it_replaces_it(self) -> None:
+        account = self.account
+        account.balancer("elb-flap")
+        self.server.knobs(behave={"group": "flap", "mode": "flap", "seconds": 3})
+        account.group("flap", "blue", 1, LoadBalancerNames=["elb-flap"])
+        (first,) = account.wait_healthy("elb-flap", "flap", 1)
+        until(lambda: account.in_service("elb-flap") == {first: "OutOfService"}, PATIENCE)
+        account.wait_healthy("elb-flap", "flap", 1)
+        self.assertEqual([one["InstanceId"] for one in account.members("flap")], [first], "an EC2 health check does not look at the load balancer")
+        account.asg.update_auto_scaling_group(AutoScalingGroupName="flap", HealthCheckType="ELB", HealthCheckGracePeriod=0)
+        until(lambda: first not in [one["InstanceId"] for one in account.members("flap")], PATIENCE)
+        self.assertIn("an ELB system health check failure", next(one["Cause"] for one in account.activities("flap") if first in one["Description"]))
+        account.clear("flap")
+
+    def test_a_slow_drain_is_seen(self) -> None:
+        account = self.account
+        account.balancer("elb-slow")
+        account.group("slow", "blue", 1, LoadBalancerNames=["elb-slow"])
+        (one,) = account.wait_healthy("elb-slow", "slow", 1)
+        self.server.knobs(slow_drain=3600)
+        account.resize("slow", 0)
+
+        def said() -> list[str]:
+            states = account.elb.describe_instance_health(LoadBalancerName="elb-slow")["InstanceStates"]
+            return [state["Description"] for state in states if state["InstanceId"] == one]
+
+        until(lambda: said() == ["Instance deregistration currently in progress."], PATIENCE)
+        self.assertEqual(account.activities("slow")[0]["StatusCode"], "WaitingForELBConnectionDraining")
+        self.server.control("DELETE", "knobs")
+        account.wait_size("slow", 0)
+        self.assertEqual(said(), [])
+        account.clear("slow")
+
+    def test_an_instance_that_refuses_tls_fails_where_tls_is_passed_through(self) -> None:
+        account = self.account
+        listener = {"Protocol": "TCP", "LoadBalancerPort": 443, "InstanceProtocol": "TCP", "InstancePort": 443}
+        address = account.elb.create_load_balancer(LoadBalancerName="elb-tls", Listeners=[listener], AvailabilityZones=["ap-northeast-1a"])["DNSName"]
+        account.elb.configure_health_check(LoadBalancerName="elb-tls", HealthCheck=HEALTH)
+        account.group("tls", "blue", 1, LoadBalancerNames=["elb-tls"])
+        account.wait_healthy("elb-tls", "tls", 1)
+
+        def asked() -> int:
+            return subprocess.run(["curl", "-sk", "-o", "/dev/null", f"https://{address}/"], check=False).returncode
+
+        self.assertEqual(asked(), 0)
+        self.server.knobs(behave={"group": "tls", "mode": "refuse_tls"})
+        until(lambda: asked() != 0, PATIENCE)
+        self.assertEqual([*account.in_service("elb-tls").values()], ["InService"], "its check asks port 80")
+        account.clear("tls")
 
     def test_what_cannot_be_is_refused(self) -> None:
         account = self.account
