@@ -27,7 +27,7 @@ impl From<GalaxyError> for Failure {
 /// The environment of ansible-galaxy.
 pub fn environment(pipeline: &Pipeline, world: &World) -> BTreeMap<String, String> {
     let home = world.var("HOME").map(PathBuf::from);
-    let context = InputContext { environment: world.environment.clone(), home, only: None };
+    let context = InputContext { environment: world.environment.clone(), home, ..InputContext::default() };
     let config = environment::ansible_config(pipeline, &context);
     environment::child_environment(&world.environment, &BTreeSet::new(), config.as_deref(), &environment::ansible_home(pipeline)).all()
 }

@@ -54,7 +54,8 @@ impl Gathered {
     /// `.ovenbird/` cannot be written.
     pub async fn of(project: &Project, world: &World, builds: bool) -> Result<Self, Failure> {
         let pipeline = project.pipeline();
-        let context = InputContext { environment: world.environment.clone(), home: world.var("HOME").map(PathBuf::from), only: None };
+        let context =
+            InputContext { environment: world.environment.clone(), home: world.var("HOME").map(PathBuf::from), ..InputContext::default() };
         environment::prepare(pipeline).map_err(|e| Failure::chain(Exit::Failed, &e))?;
         let (roles_path, collections_path) = environment::search_paths(pipeline, &context);
         let mut gathered = Self {
@@ -132,10 +133,12 @@ pub struct Records<'a> {
 impl Records<'_> {
     /// Not on the driver's thread: it must hear signals while thousands of files are read.
     async fn read_again(&self, stage: &Name) -> Result<StageInputs, String> {
-        let (pipeline, pins) = (self.project.loaded.pipeline.clone(), self.project.loaded.pins.clone());
+        let pipeline = self.project.loaded.pipeline.clone();
         let only = Some(BTreeSet::from([stage.clone()]));
-        let context = InputContext { environment: self.world.environment.clone(), home: self.world.var("HOME").map(PathBuf::from), only };
-        let read = tokio::task::spawn_blocking(move || collect(&pipeline, &pins, &context)).await.map_err(|e| e.to_string())?;
+        let home = self.world.var("HOME").map(PathBuf::from);
+        let context = InputContext { environment: self.world.environment.clone(), home, only, memory: None };
+        let read =
+            tokio::task::spawn_blocking(move || collect(&pipeline, &context).map(|read| read.inputs)).await.map_err(|e| e.to_string())?;
         let mut read = read.map_err(|problems| Failure::from(problems).render(false, 100).trim().to_owned())?;
         read.remove(stage).ok_or_else(|| format!("stage `{stage}` is not there any more"))
     }

@@ -12,8 +12,8 @@ use crate::cli::output::Output;
 use crate::cli::world::World;
 use crate::config::load::{ENV_PREFIX, LoadRequest, Loaded, load};
 use crate::config::pipeline::Pipeline;
-use crate::disk::tfvars;
-use crate::inputs::{InputContext, collect};
+use crate::disk::{atomic, run_folder, tfvars};
+use crate::inputs::{InputContext, Memory, collect};
 use crate::model::name::Name;
 use crate::model::node::NodeId;
 use crate::model::problem::Problems;
@@ -21,6 +21,9 @@ use crate::plan::graph::Graph;
 use crate::plan::inputs::StageInputs;
 use crate::plan::keyed::{Keyed, manifests};
 use crate::plan::known::EmitTarget;
+
+/// What was found in the inputs, in `.ovenbird/cache/`; the next command uses what still holds.
+const MEMO: &str = "inputs.jsonl";
 
 /// What a command works on.
 #[derive(Debug)]
@@ -134,8 +137,14 @@ pub fn read_files(common: &Common, world: &World, running: bool) -> Result<Loade
 /// # Errors
 /// The problems of the inputs.
 pub fn read_inputs(loaded: &Loaded, world: &World) -> Result<BTreeMap<Name, StageInputs>, Failure> {
-    let context = InputContext { environment: world.environment.clone(), home: world.var("HOME").map(PathBuf::from), only: None };
-    Ok(collect(&loaded.pipeline, &loaded.pins, &context)?)
+    let kept = loaded.pipeline.dir.join(".ovenbird/cache").join(MEMO);
+    let memory = world.program().map(|program| Memory { kept: std::fs::read(&kept).unwrap_or_default(), program });
+    let home = world.var("HOME").map(PathBuf::from);
+    let read = collect(&loaded.pipeline, &InputContext { environment: world.environment.clone(), home, only: None, memory })?;
+    if let Some(memo) = read.keep {
+        keep(&loaded.pipeline.dir, &kept, &memo);
+    }
+    Ok(read.inputs)
 }
 
 /// `--file`, or the nearest `ovenbird.hcl` here or above.
@@ -153,4 +162,12 @@ fn pipeline_file(common: &Common, world: &World) -> Result<PathBuf, Failure> {
 
 fn shown(path: &Path) -> String {
     format!("`{}`", path.display())
+}
+
+/// A checkout that cannot be written is read all the same; it only takes longer the next time.
+fn keep(dir: &Path, place: &Path, memo: &[u8]) {
+    let folder = place.parent().unwrap_or(dir);
+    if run_folder::make_dot(&dir.join(".ovenbird")).and_then(|()| std::fs::create_dir_all(folder)).is_ok() {
+        drop(atomic::write_with_mode(place, 0o600, memo));
+    }
 }

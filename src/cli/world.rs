@@ -39,6 +39,14 @@ impl World {
         })
     }
 
+    /// Tells this program from another build of it: its path, size and time. `None`: it cannot be looked at.
+    pub fn program(&self) -> Option<String> {
+        use std::os::unix::fs::MetadataExt as _;
+        let path = std::env::current_exe().ok()?;
+        let meta = path.metadata().ok()?;
+        Some(format!("{} {} {} {}.{}", path.display(), env!("CARGO_PKG_VERSION"), meta.size(), meta.mtime(), meta.mtime_nsec()))
+    }
+
     /// A variable that is set and not empty.
     pub fn var(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|v| !v.is_empty())

@@ -66,7 +66,7 @@ impl AnsibleConfig {
         for path in candidates {
             if path.is_file() {
                 let label = names::inside(root, &path).unwrap_or_else(|| format!("cfg:{}", names::last(&path).trim_start_matches('.')));
-                let text = hash::read(&path, 1 << 20).unwrap_or_default();
+                let (text, _) = hash::read(&path, 1 << 20).unwrap_or_default();
                 settings = defaults(&String::from_utf8_lossy(&text));
                 found.file = Some((path, label));
                 break;

@@ -14,8 +14,7 @@ use super::known::Known;
 use super::reach::{Reach, Scope, Take};
 use super::walk::{self, Item, Listing, Part, Rules};
 use super::world::World;
-use super::{InputContext, environment, names};
-use crate::config::lock::Pins;
+use super::{Collected, InputContext, environment, memo, names};
 use crate::config::pipeline::{Pipeline, Recipe, Stage};
 use crate::model::name::Name;
 use crate::model::problem::{Problem, Problems};
@@ -25,21 +24,24 @@ use crate::plan::inputs::{Entry, Imprecise, StageInputs, Tree, Why};
 type Wanted = (String, Part, bool, Vec<String>, PathBuf);
 
 /// What one stage found, before anything is hashed.
-struct Found {
-    name: Name,
-    rules: Rules,
-    image: Side,
-    verify: Side,
-    inputs: StageInputs,
+pub(super) struct Found {
+    pub(super) name: Name,
+    pub(super) rules: Rules,
+    pub(super) image: Side,
+    pub(super) verify: Side,
+    /// Names of environment variables that something looks up.
+    pub(super) asked: BTreeSet<String>,
+    /// All but trees and environment.
+    pub(super) inputs: StageInputs,
 }
 
 /// Trees of the image, or of the verification.
 #[derive(Default)]
-struct Side {
-    trees: Vec<(PathBuf, Part, Take)>,
+pub(super) struct Side {
+    pub(super) trees: Vec<(PathBuf, Part, Take)>,
 }
 
-pub(super) fn collect(pipeline: &Pipeline, _pins: &Pins, context: &InputContext) -> Result<BTreeMap<Name, StageInputs>, Problems> {
+pub(super) fn collect(pipeline: &Pipeline, context: &InputContext) -> Result<Collected, Problems> {
     let mut problems = Problems::default();
     let root = match std::fs::canonicalize(&pipeline.root) {
         Ok(root) => root,
@@ -50,7 +52,24 @@ pub(super) fn collect(pipeline: &Pipeline, _pins: &Pins, context: &InputContext)
     };
     let world = World::new(root, pipeline, context);
     let stages: Vec<&Stage> = pipeline.stages.iter().filter(|s| context.only.as_ref().is_none_or(|only| only.contains(&s.name))).collect();
-    let followed: Vec<Result<Found, Problems>> = stages.par_iter().map(|stage| follow(stage, &world)).collect();
+    let Some(memory) = &context.memory else {
+        let found = follow_all(&stages, &world)?;
+        return Ok(Collected { inputs: read(found, &world), keep: None });
+    };
+    let surroundings = memo::surroundings(&world, &stages, &memory.program);
+    if let Some(found) = memo::recall(&memory.kept, surroundings, &world, &stages) {
+        return Ok(Collected { inputs: read(found, &world), keep: None });
+    }
+    // What was looked at for the memo holds for this call as well, but is no part of what this following hangs on.
+    let world = world.afresh();
+    let found = follow_all(&stages, &world)?;
+    let keep = memo::keep(&found, surroundings, &world);
+    Ok(Collected { inputs: read(found, &world), keep })
+}
+
+fn follow_all(stages: &[&Stage], world: &World<'_>) -> Result<Vec<Found>, Problems> {
+    let mut problems = Problems::default();
+    let followed: Vec<Result<Found, Problems>> = stages.par_iter().map(|stage| follow(stage, world)).collect();
     let mut found = Vec::new();
     for result in followed {
         match result {
@@ -58,10 +77,11 @@ pub(super) fn collect(pipeline: &Pipeline, _pins: &Pins, context: &InputContext)
             Err(more) => problems.0.extend(more.0.into_iter().filter(|p| !problems.0.contains(p)).collect::<Vec<_>>()),
         }
     }
-    if problems.has_errors() {
-        return Err(problems);
-    }
+    if problems.has_errors() { Err(problems) } else { Ok(found) }
+}
 
+/// Lists and hashes what was found, every file once.
+fn read(found: Vec<Found>, world: &World<'_>) -> BTreeMap<Name, StageInputs> {
     let mut wanted: BTreeMap<Wanted, usize> = BTreeMap::new();
     for (at, stage) in found.iter().enumerate() {
         for (path, part, take) in stage.image.trees.iter().chain(&stage.verify.trees) {
@@ -69,13 +89,13 @@ pub(super) fn collect(pipeline: &Pipeline, _pins: &Pins, context: &InputContext)
         }
     }
     let wanted: Vec<(Wanted, usize)> = wanted.into_iter().collect();
-    let list = |((label, part, _, _, path), at): &(Wanted, usize)| walk::walk(path, label, part, &found[*at].rules);
+    let list = |((label, part, _, _, path), at): &(Wanted, usize)| walk::walk(path, label, part, &found[*at].rules, &world.disk);
     let listings: Vec<Listing> = wanted.par_iter().map(list).collect();
     let files = listings.iter().flat_map(|l| l.items.values()).filter_map(|item| match item {
         Item::File(path) | Item::Link { content: Some(path), .. } => Some(path.clone()),
         Item::Link { content: None, .. } | Item::EmptyFolder | Item::Absent | Item::Special(_) => None,
     });
-    let contents = hash::contents(files.collect());
+    let contents = hash::contents(files.collect(), &world.disk);
     let listed: BTreeMap<Wanted, Listed> = wanted
         .into_par_iter()
         .zip(listings)
@@ -86,7 +106,7 @@ pub(super) fn collect(pipeline: &Pipeline, _pins: &Pins, context: &InputContext)
         .collect::<Vec<_>>()
         .into_iter()
         .collect();
-    Ok(found.into_par_iter().map(|stage| stage.inputs(&listed)).collect::<Vec<_>>().into_iter().collect())
+    found.into_par_iter().map(|stage| stage.inputs(&listed, world)).collect::<Vec<_>>().into_iter().collect()
 }
 
 impl Found {
@@ -95,9 +115,11 @@ impl Found {
     }
 
     /// With what was listed.
-    fn inputs(mut self, listed: &BTreeMap<Wanted, Listed>) -> (Name, StageInputs) {
+    fn inputs(mut self, listed: &BTreeMap<Wanted, Listed>, world: &World<'_>) -> (Name, StageInputs) {
         let sides = [(std::mem::take(&mut self.image), false), (std::mem::take(&mut self.verify), true)];
         let mut stage = std::mem::take(&mut self.inputs);
+        let child = environment::child_environment(&world.context.environment, &self.asked, None, Path::new("/"));
+        stage.environment = child.keyed;
         for (side, verifies) in sides {
             for (path, part, take) in side.trees {
                 let listed = &listed[&self.wanted(&path, &part, &take)];
@@ -199,12 +221,11 @@ fn follow(stage: &Stage, world: &World<'_>) -> Result<Found, Problems> {
     }
     let image = Side { trees: reach.without_contained(&world.never) };
     inputs.ansible_config = world.config.file.as_ref().map(|(_, label)| label.clone());
-    inputs.environment = environment::child_environment(&world.context.environment, &reach.environment, None, Path::new("/")).keyed;
     inputs.imprecise.extend(reach.imprecise);
     inputs.notes.append(&mut reach.notes);
     let never = rules.never.iter().filter_map(|(path, what)| Some((names::inside(&world.root, path)?, (*what).to_owned())));
     inputs.never = never.collect();
-    Ok(Found { name: stage.name.clone(), rules, image, verify, inputs })
+    Ok(Found { name: stage.name.clone(), rules, image, verify, asked: reach.environment, inputs })
 }
 
 /// What the pipeline file and ansible.cfg say, for the image and for its verification.
@@ -242,7 +263,7 @@ fn globbed(pattern: &str, reach: &mut Reach<'_>, rules: &Rules, scope: &Scope, l
     let base = root.join(&literal);
     let label = reach.world.label(&base, "");
     let mut matched = false;
-    for name in walk::walk(&base, &label, &Part::Whole, rules).items.into_keys() {
+    for name in walk::walk(&base, &label, &Part::Whole, rules, &reach.world.disk).items.into_keys() {
         let full = if label == "." { name.clone() } else { format!("{label}/{name}") };
         if !name.is_empty() && glob.is_match(&full) {
             matched = true;

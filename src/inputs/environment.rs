@@ -62,6 +62,11 @@ pub fn is_secret(name: &str, pipeline: &Pipeline) -> bool {
     says_secret(name) || pipeline.secrets.values().any(|secret| secret.env == name)
 }
 
+/// Is the value of this variable in every key, by its name alone.
+pub(super) fn is_keyed(name: &str) -> bool {
+    KEYED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 fn says_secret(name: &str) -> bool {
     let upper = name.to_uppercase();
     SECRETS.iter().any(|word| upper.contains(word))
@@ -107,7 +112,7 @@ pub fn child_environment(
         if environment.always.contains_key(name) {
             continue;
         }
-        let prefixed = KEYED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let prefixed = is_keyed(name);
         let secret = says_secret(name) && (prefixed || environment.passed.contains_key(name));
         if says_secret(name) && !secret {
             // Read by a look-up, perhaps: a value that no key may hold must not reach an image by the back door.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::hash::{self, Content};
+use super::snapshot::Snapshot;
 use super::walk::{self, Item, Part, Rules};
 use crate::model::digest::Digest;
 use crate::plan::canonical;
@@ -31,12 +32,13 @@ pub fn digest(folder: &Path) -> Result<Digest, InstalledError> {
     let base = folder.canonicalize().map_err(|error| failed("", hash::reason(&error)))?;
     let rules = Rules::new(&base, &[], BTreeMap::new()).map_err(|(_, what)| failed("", what))?;
     // A label of its own, as for everything that lies outside the root.
-    let listing = walk::walk(&base, "galaxy:", &Part::Whole, &rules);
+    let disk = Snapshot::new(&base);
+    let listing = walk::walk(&base, "galaxy:", &Part::Whole, &rules, &disk);
     let files = listing.items.values().filter_map(|item| match item {
         Item::File(path) | Item::Link { content: Some(path), .. } => Some(path.clone()),
         Item::Link { content: None, .. } | Item::EmptyFolder | Item::Absent | Item::Special(_) => None,
     });
-    let contents = hash::contents(files.collect());
+    let contents = hash::contents(files.collect(), &disk);
     let read = |name: &str, path: &Path| match contents.of(path) {
         Some(Content::File { digest, mode }) => Ok((*digest, mode & 0o111 != 0)),
         Some(Content::Special(what)) => Err(failed(name, what.clone())),

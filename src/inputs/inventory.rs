@@ -4,10 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::hash::Content;
 use super::known::Known;
 use super::reach::{Reach, Scope};
 use super::world::Parsed;
-use super::{hash, jinja, names};
+use super::{jinja, names};
 use crate::plan::inputs::Why;
 use crate::syntax::yaml::{Kind, Node};
 
@@ -20,14 +21,14 @@ impl Reach<'_> {
         let path = names::join(&self.world.root.clone(), value);
         let why = self.because(scope, format!("inventory {value}"), 1);
         self.take(&path, why.clone());
-        let folder = if path.is_dir() { path.clone() } else { path.parent().map(PathBuf::from).unwrap_or_default() };
+        let folder = if self.world.is_folder(&path) { path.clone() } else { path.parent().map(PathBuf::from).unwrap_or_default() };
         for name in ["group_vars", "host_vars"] {
             let vars = folder.join(name);
             self.take(&vars, why.clone());
             self.vars(&vars, scope, &why);
         }
         self.variables.inventory_folders.insert(folder.clone());
-        let files = if path.is_dir() { self.world.files_below(&path) } else { vec![path].into() };
+        let files = if self.world.is_folder(&path) { self.world.files_below(&path) } else { vec![path].into() };
         for file in files.iter().filter(|file| !["group_vars", "host_vars"].iter().any(|vars| file.starts_with(folder.join(vars)))) {
             self.inventory_file(file, &scope.in_file(file, why.clone()), &why);
         }
@@ -37,7 +38,7 @@ impl Reach<'_> {
         if !self.first_time("inventory", file, scope) {
             return;
         }
-        if executable(file) {
+        if self.executable(file) {
             let label = self.world.label(file, "");
             self.variables.blind.get_or_insert_with(|| format!("`{label}`, an inventory that is a program"));
             return self.widen(None, "an inventory that is a program runs on this machine", scope, 1);
@@ -56,7 +57,7 @@ impl Reach<'_> {
             }
             return;
         }
-        let bytes = hash::read(file, crate::syntax::yaml::MAX_BYTES).unwrap_or_default();
+        let bytes = self.world.disk.read(file, crate::syntax::yaml::MAX_BYTES).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         self.jinja(&text, scope, 1);
         for line in text.lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {
@@ -68,6 +69,11 @@ impl Reach<'_> {
                 self.variables.assign(name.trim(), Known::Text(value.trim().trim_matches(['\'', '"']).to_owned()));
             }
         }
+    }
+
+    fn executable(&self, file: &Path) -> bool {
+        drop(self.world.disk.read(file, crate::syntax::yaml::MAX_BYTES));
+        matches!(self.world.disk.content(file), Some(Content::File { mode, .. }) if mode & 0o111 != 0)
     }
 
     /// Every key at every depth: hosts and groups of an inventory are nested as their author likes.
@@ -83,9 +89,4 @@ impl Reach<'_> {
             Kind::Scalar { .. } => {}
         }
     }
-}
-
-fn executable(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

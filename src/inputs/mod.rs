@@ -3,8 +3,8 @@
 //! ```text
 //! playbook, role, task, module, lookups   follow a playbook      named, search, variables   a name → files, templated ones too
 //! inventory, template, template_hcl, _json   and its like        reach      what was found, why, and where it had to widen
-//! walk, hash                              the one tree walker    environment                the one allow-list
-//! opened                                  was an opened path an input
+//! walk, hash, snapshot                    the one tree walker    environment                the one allow-list
+//! opened                                  was an opened path an input                memo        what is kept for the next call
 //! shared                                  what is read once for all stages                 assigned   values of variables
 //! ```
 //!
@@ -31,6 +31,7 @@ mod jinja;
 mod known;
 mod local_plugins;
 mod lookups;
+mod memo;
 mod module;
 mod named;
 mod names;
@@ -39,6 +40,7 @@ mod reach;
 mod role;
 mod search;
 mod shared;
+mod snapshot;
 mod task;
 mod template;
 mod template_hcl;
@@ -53,7 +55,6 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::config::lock::Pins;
 use crate::config::pipeline::Pipeline;
 use crate::model::name::Name;
 use crate::model::problem::Problems;
@@ -68,6 +69,26 @@ pub struct InputContext {
     pub home: Option<PathBuf>,
     /// Stages to read; `None`: all.
     pub only: Option<BTreeSet<Name>>,
+    /// What an earlier call may have found; `None`: nothing is used again and nothing kept.
+    pub memory: Option<Memory>,
+}
+
+/// For [`InputContext::memory`].
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    /// What [`collect`] gave to be kept, or anything else: what does not fit is not used.
+    pub kept: Vec<u8>,
+    /// Tells one program from another: a later one may find more.
+    pub program: String,
+}
+
+/// What [`collect`] found.
+#[derive(Debug, Clone, Default)]
+pub struct Collected {
+    /// By stage.
+    pub inputs: BTreeMap<Name, StageInputs>,
+    /// To be kept for the next call; `None`: what is kept already still holds, or nothing was to be kept.
+    pub keep: Option<Vec<u8>>,
 }
 
 /// Reads what can change each stage. A file that several stages share is read once.
@@ -75,6 +96,6 @@ pub struct InputContext {
 /// # Errors
 /// What cannot run at all (roles that depend on each other in a circle, a glob that is none, a root that is gone); never a
 /// file that cannot be understood, which widens instead.
-pub fn collect(pipeline: &Pipeline, pins: &Pins, context: &InputContext) -> Result<BTreeMap<Name, StageInputs>, Problems> {
-    collect::collect(pipeline, pins, context)
+pub fn collect(pipeline: &Pipeline, context: &InputContext) -> Result<Collected, Problems> {
+    collect::collect(pipeline, context)
 }

@@ -181,7 +181,7 @@ impl Reach<'_> {
             for (folder, _) in folders.iter().filter(wanted) {
                 self.elsewhere[at].done.insert(folder.clone());
                 for path in [names::join(&folder.join(name.purpose.folder()), &name.text), names::join(folder, &name.text)] {
-                    let there = super::world::exists(&path);
+                    let there = self.world.disk.exists(&path);
                     // What may appear inside of a role counts already with the role.
                     if there || !(path.starts_with(folder) && self.roles.contains(folder)) {
                         let why = self.because(&name.scope, name.purpose.what(&name.text), name.line);
@@ -222,7 +222,7 @@ impl Reach<'_> {
             if folder.starts_with('/') || folder.is_empty() { vec![PathBuf::from("/")] } else { self.folders(&pending.purpose, scope).0 };
         for base in bases {
             let path = names::join(&base, &folder);
-            if path.is_dir() {
+            if self.world.is_folder(&path) {
                 found = true;
                 self.widen(Some(&path), because.clone(), scope, pending.line);
                 self.sent(&pending.purpose, &path, scope);
@@ -312,7 +312,7 @@ impl Reach<'_> {
             let (start, end) = (start.split(['?', '[']).next().unwrap_or(start), end.rsplit(['?', ']']).next().unwrap_or(end));
             for path in folders.drain(..) {
                 let label = self.world.label(&path, "");
-                if path.is_dir() {
+                if self.world.is_folder(&path) {
                     self.take_as(&path, Part::Like(start.to_owned(), end.to_owned()), label, why.clone());
                 } else {
                     self.take(&path, why.clone());
@@ -336,7 +336,7 @@ impl Reach<'_> {
             let literal = if folder.starts_with('/') { Path::new("/").join(literal) } else { literal };
             let path = names::join(&base, &literal.to_string_lossy());
             if folder.contains(WILD) || *purpose == Purpose::Role {
-                if path.is_dir() {
+                if self.world.is_folder(&path) {
                     self.widen(Some(&path), format!("{}: `*` is a fact", purpose.what(&shown)), scope, line);
                     self.sent(purpose, &path, scope);
                     for file in &*self.world.files_below(&path) {
@@ -350,15 +350,13 @@ impl Reach<'_> {
             let (start, end) = last.split_once(WILD).unwrap_or((last, ""));
             let end = end.rsplit(WILD).next().unwrap_or(end);
             let label = self.world.label(&path, text);
-            if !path.is_dir() {
+            if !self.world.is_folder(&path) {
                 self.take(&path, why.clone());
                 continue;
             }
             self.take_as(&path, Part::Like(start.to_owned(), end.to_owned()), label, why.clone());
             self.sent(purpose, &path, scope);
-            let mut files: Vec<PathBuf> = std::fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()).collect();
-            files.sort();
-            for file in files {
+            for file in self.world.disk.paths_in(&path) {
                 let name = names::last(&file);
                 if name.starts_with(start) && name.ends_with(end) {
                     self.read_as(purpose, &file, scope, line);
@@ -371,9 +369,9 @@ impl Reach<'_> {
     fn read_as(&mut self, purpose: &Purpose, found: &Path, scope: &Scope, line: usize) -> bool {
         let why = self.because(scope, purpose.what(&names::last(found)), line);
         match purpose {
-            Purpose::Tasks if !found.is_dir() => self.tasks_file(found, scope, why),
+            Purpose::Tasks if !self.world.is_folder(found) => self.tasks_file(found, scope, why),
             Purpose::Vars | Purpose::VarsFolder => self.vars(found, scope, &why),
-            Purpose::Template | Purpose::Included if !found.is_dir() => self.template_text(found, scope, why),
+            Purpose::Template | Purpose::Included if !self.world.is_folder(found) => self.template_text(found, scope, why),
             Purpose::Playbook => self.playbook(found, why),
             Purpose::Role if found.ends_with("tasks/main.yml") => {
                 let role = found.parent().and_then(Path::parent).unwrap_or(found).to_owned();

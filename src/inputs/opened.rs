@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use super::names;
+use super::snapshot::Snapshot;
 use super::walk::{self, Rules};
 use crate::plan::inputs::{Entry, StageInputs};
 
@@ -120,7 +121,10 @@ impl Inputs {
         if self.pythons.iter().any(|python| end.starts_with(python)) || end.is_dir() != listed {
             return Standing::Passed;
         }
-        if let Some(by) = end.ancestors().take_while(|at| *at != self.root && at.starts_with(&self.root)).find_map(walk::fixed) {
+        let disk = Snapshot::new(&self.root);
+        if let Some(by) =
+            end.ancestors().take_while(|at| *at != self.root && at.starts_with(&self.root)).find_map(|at| walk::fixed(at, &disk))
+        {
             // Folders of tools, and what an editor or Python leaves behind.
             return match by {
                 ".git" | ".ovenbird" | ".terraform" | ".tools" | "__pycache__" => Standing::Passed,

@@ -122,12 +122,12 @@ impl Reach<'_> {
                 let file = jinja::words(text).into_iter().find(|(key, _)| key.is_none()).map_or(text.to_owned(), |(_, word)| word);
                 let parts: Vec<&str> = file.split('.').collect();
                 let beside = names::join(scope.folder(), &file);
-                if let ([namespace, collection, _], false) = (parts.as_slice(), beside.exists()) {
+                if let ([namespace, collection, _], false) = (parts.as_slice(), self.world.disk.exists(&beside)) {
                     for folder in self.collection_folders(scope, namespace, collection) {
                         self.collection(&folder, namespace, collection, scope, node.line);
                         for end in ["yml", "yaml"] {
                             let playbook = folder.join("playbooks").join(format!("{}.{end}", parts[2]));
-                            if playbook.is_file() {
+                            if self.world.disk.is_file(&playbook) {
                                 self.playbook(&playbook, scope.why.clone());
                             }
                         }

@@ -41,7 +41,7 @@ pub fn required(template: &Path) -> Vec<RequiredPlugin> {
 }
 
 fn in_file(file: &Path) -> Vec<RequiredPlugin> {
-    let Ok(bytes) = super::hash::read(file, hcl::MAX_BYTES) else { return Vec::new() };
+    let Ok((bytes, _)) = super::hash::read(file, hcl::MAX_BYTES) else { return Vec::new() };
     let body = hcl::decode(file.to_owned(), &bytes).and_then(|source| hcl::parse(&source));
     let Ok(body) = body else { return Vec::new() };
     let mut found = Vec::new();

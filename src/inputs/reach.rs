@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::assigned::Variables;
 use super::names;
 use super::shared::{Pending, Wishes};
+use super::snapshot::Snapshot;
 use super::variables::Locals;
 use super::walk::Part;
 use super::world::World;
@@ -189,7 +190,7 @@ impl<'w> Reach<'w> {
         let because = self.shown(&because.into());
         let root = self.world.root.clone();
         // A folder that holds the root, or that is not there, says nothing: the root is what the checkout has.
-        let folder = folder.filter(|f| !root.starts_with(f) && f.is_dir()).map_or(root.clone(), Path::to_owned);
+        let folder = folder.filter(|f| !root.starts_with(f) && self.world.is_folder(f)).map_or(root.clone(), Path::to_owned);
         let taken = if folder == root { "the root".to_owned() } else { self.world.label(&folder, "") };
         self.imprecise.insert(Imprecise { taken, because: because.clone(), place: self.place(&scope.file, line) });
         let why = self.because(scope, format!("imprecise: {because}"), line);
@@ -212,7 +213,7 @@ impl<'w> Reach<'w> {
             }
             let label = self.world.label(&path, text);
             self.take_as(&path, Part::Whole, label, why.to_vec());
-            if super::world::exists(&path) {
+            if self.world.disk.exists(&path) {
                 return Some(path);
             }
         }
@@ -229,7 +230,7 @@ impl<'w> Reach<'w> {
                 around.pop();
             }
             let folder = self.world.is_folder(path);
-            if *part != Part::Whole || folder || !held(path, take.exact, &around, never) {
+            if *part != Part::Whole || folder || !held(path, take.exact, &around, never, &self.world.disk) {
                 left.push((path.clone(), part.clone(), take.clone()));
             }
             if *part == Part::Whole && folder {
@@ -241,12 +242,12 @@ impl<'w> Reach<'w> {
 }
 
 /// Does one of the folders hold the path, all that counts of it included.
-fn held(path: &Path, exact: bool, around: &[(&Path, bool)], never: &BTreeMap<PathBuf, &'static str>) -> bool {
+fn held(path: &Path, exact: bool, around: &[(&Path, bool)], never: &BTreeMap<PathBuf, &'static str>, disk: &Snapshot) -> bool {
     let mut inner = path;
     for (folder, all_modes) in around.iter().rev() {
         while inner != *folder {
             // What the walker leaves out of a folder stays an input of its own when somebody named it.
-            if super::walk::fixed(inner).is_some() || never.contains_key(inner) {
+            if super::walk::fixed(inner, disk).is_some() || never.contains_key(inner) {
                 return false;
             }
             let Some(outer) = inner.parent() else { return false };

@@ -51,7 +51,7 @@ impl Reach<'_> {
             } else if !found && candidate.starts_with(&self.world.root) {
                 let why = self.because(scope, format!("role {name}"), line);
                 // Ansible asks for the folder of roles too.
-                if let Some(folder) = candidate.parent().filter(|folder| !folder.exists()) {
+                if let Some(folder) = candidate.parent().filter(|folder| !self.world.disk.exists(folder)) {
                     self.take(folder, why.clone());
                 }
                 self.take(&candidate, why);
@@ -224,7 +224,7 @@ impl Reach<'_> {
 
     /// Notes a dependency; whether it closes a circle only the stages see.
     fn depend(&mut self, name: &str, node: &Node, scope: &Scope) {
-        let Some(target) = self.role_folders(scope).iter().map(|f| names::join(f, name)).find(|p| p.is_dir()) else { return };
+        let Some(target) = self.role_folders(scope).iter().map(|f| names::join(f, name)).find(|p| self.world.is_folder(p)) else { return };
         if let Some(wishes) = &mut self.wishes {
             wishes.dependencies.push(Dependency { target, span: node.span.clone(), file: scope.file.clone() });
         }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::known::{Known, one_line};
 use super::named::Purpose;
 use super::reach::{Reach, Scope};
+use super::snapshot::Snapshot;
 use super::walk::Part;
 use super::{jinja, names};
 use crate::model::value::Value;
@@ -67,7 +68,7 @@ impl Reach<'_> {
         self.take(folder, why.clone());
         let given = BTreeMap::from([("playbook_file".to_owned(), Known::Text(playbook.to_string_lossy().into_owned()))]);
         let template = Template { folder: folder.to_owned(), given: self.with_environment(given), ours: true };
-        self.hcl_template(&template, hcl_files(folder), &[], &why);
+        self.hcl_template(&template, hcl_files(&self.world.disk, folder), &[], &why);
     }
 
     /// Somebody's template, file or folder, untouched.
@@ -77,20 +78,20 @@ impl Reach<'_> {
             self.take(file, vec![Why { what: "Packer variables".to_owned(), via: None }]);
         }
         let given = vars.iter().map(|(name, value)| (name.clone(), Known::of_value(value))).collect();
-        let folder = if path.is_dir() { path.to_owned() } else { path.parent().map(Path::to_owned).unwrap_or_default() };
+        let folder = if self.world.is_folder(path) { path.to_owned() } else { path.parent().map(Path::to_owned).unwrap_or_default() };
         let template = Template { folder, given: self.with_environment(given), ours: false };
         // The playbooks that it names lie in folders of their own; here only ansible.cfg and the like are shared.
-        if path.is_dir() {
+        if self.world.is_folder(path) {
             let label = self.world.label(path, "");
             self.take_as(path, Part::PackerFiles, label, why.clone());
-            let mut auto: Vec<PathBuf> = files_that_end(path, ".auto.pkrvars.hcl");
-            auto.extend(files_that_end(path, ".auto.pkrvars.json"));
+            let mut auto: Vec<PathBuf> = files_that_end(&self.world.disk, path, ".auto.pkrvars.hcl");
+            auto.extend(files_that_end(&self.world.disk, path, ".auto.pkrvars.json"));
             auto.extend(var_files.iter().cloned());
-            if !files_that_end(path, ".pkr.json").is_empty() {
+            if !files_that_end(&self.world.disk, path, ".pkr.json").is_empty() {
                 let scope = self.template_scope(path, &why);
                 self.widen(None, "HCL2 in JSON is not read", &scope, 1);
             }
-            self.hcl_template(&template, hcl_files(path), &auto, &why);
+            self.hcl_template(&template, hcl_files(&self.world.disk, path), &auto, &why);
         } else {
             self.take(path, why.clone());
             if path.to_string_lossy().ends_with(".json") {
@@ -197,13 +198,13 @@ impl Reach<'_> {
         let mut found = Vec::new();
         let candidates = BTreeSet::from([names::join(&self.world.root, text), names::join(&template.folder, text)]);
         for path in &candidates {
-            let there = super::world::exists(path);
+            let there = self.world.disk.exists(path);
             // Of texts that only may be paths, folders need a slash: `ansible` is more often a user than a folder. And they must lie in
             // the checkout: `/sbin/init` in a template is the image's, and this machine's would make a key of its own.
             let meant = is_path
                 || there
                     && path.starts_with(&self.world.root)
-                    && (path.is_file() || text.contains('/'))
+                    && (self.world.disk.is_file(path) || text.contains('/'))
                     && !self.world.root.starts_with(path);
             if meant && there {
                 // Absolute because `path.root` is; the name must not be.
@@ -262,13 +263,10 @@ impl Reach<'_> {
     }
 }
 
-fn hcl_files(folder: &Path) -> Vec<PathBuf> {
-    files_that_end(folder, ".pkr.hcl")
+fn hcl_files(disk: &Snapshot, folder: &Path) -> Vec<PathBuf> {
+    files_that_end(disk, folder, ".pkr.hcl")
 }
 
-fn files_that_end(folder: &Path, end: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.to_string_lossy().ends_with(end)).collect();
-    files.sort();
-    files
+fn files_that_end(disk: &Snapshot, folder: &Path, end: &str) -> Vec<PathBuf> {
+    disk.paths_in(folder).into_iter().filter(|p| p.to_string_lossy().ends_with(end)).collect()
 }

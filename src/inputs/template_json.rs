@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
-use super::hash;
 use super::known::Known;
 use super::reach::{Reach, Scope};
 use super::template::{Block, Template, Texts};
@@ -75,7 +74,7 @@ impl Reach<'_> {
     }
 
     fn json(&mut self, path: &Path, scope: &Scope) -> Option<Json> {
-        let problem = match hash::read(path, MAX_BYTES) {
+        let problem = match self.world.disk.read(path, MAX_BYTES) {
             Err(None) => return None,
             Err(Some(problem)) => problem,
             Ok(bytes) => match serde_json::from_slice(&bytes) {

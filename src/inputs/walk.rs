@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::{Deserialize, Serialize};
 
+use super::snapshot::{Kind, Leads, Snapshot};
 use super::{hash, names};
 
 /// Most entries of a folder outside the root that a link leads to. A link to somebody's home must not hash it.
@@ -49,11 +50,16 @@ impl Rules {
 
     /// The pattern of `ignore` that takes this name out.
     pub(super) fn ignored(&self, name: &str) -> Option<&str> {
+        if self.patterns.is_empty() {
+            return None;
+        }
         self.globs.matches(name).first().map(|at| self.patterns[*at].as_str())
     }
 
-    fn left_out(&self, name: &str, path: &Path) -> Option<&str> {
-        fixed(path).or_else(|| self.never.get(path).copied()).or_else(|| self.ignored(name))
+    fn left_out(&self, name: &str, path: &Path, disk: &Snapshot) -> Option<&str> {
+        // A handful of paths, told apart by their length mostly.
+        let never = || self.never.iter().find(|(other, _)| other.as_os_str() == path.as_os_str()).map(|(_, what)| *what);
+        fixed(path, disk).or_else(never).or_else(|| self.ignored(name))
     }
 }
 
@@ -67,7 +73,7 @@ pub(super) fn glob(pattern: &str) -> Result<globset::Glob, (String, String)> {
 }
 
 /// The entry of the fixed list that takes a path out of a walk.
-pub(super) fn fixed(path: &Path) -> Option<&'static str> {
+pub(super) fn fixed(path: &Path, disk: &Snapshot) -> Option<&'static str> {
     let name = path.file_name()?.as_bytes();
     let beside = || path.parent().unwrap_or(Path::new(""));
     Some(match name {
@@ -79,7 +85,7 @@ pub(super) fn fixed(path: &Path) -> Option<&'static str> {
         b".DS_Store" => ".DS_Store",
         b".galaxy_install_info" if beside().ends_with("meta") => "meta/.galaxy_install_info",
         // Only a role's: elsewhere a folder of that name is what somebody put there.
-        b"molecule" if ["tasks", "meta", "defaults", "handlers"].iter().any(|part| beside().join(part).is_dir()) => "molecule/",
+        b"molecule" if ["tasks", "meta", "defaults", "handlers"].iter().any(|part| disk.is_folder(&beside().join(part))) => "molecule/",
         _ if name.ends_with(b".pyc") => "*.pyc",
         _ if name.ends_with(b".retry") => "*.retry",
         _ if name.ends_with(b"~") => "*~",
@@ -114,9 +120,10 @@ pub(super) struct Listing {
 }
 
 /// Which part of a folder.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Part {
     /// All of it.
+    #[default]
     Whole,
     /// What Packer reads of a template's folder.
     PackerFiles,
@@ -129,91 +136,84 @@ const PACKER_FILES: [&str; 4] = [".pkr.hcl", ".pkr.json", ".auto.pkrvars.hcl", "
 struct Walk<'r> {
     rules: &'r Rules,
     label: &'r str,
+    disk: &'r Snapshot,
     found: Listing,
-    followed: BTreeSet<(u64, u64)>,
+    /// Folders that were walked before there was a link to one.
+    walked: Vec<PathBuf>,
+    followed: BTreeSet<PathBuf>,
     outside: usize,
 }
 
 /// Lists `base`, called `label` in the key. The fixed list does not leave out the thing itself: somebody named it.
-pub(super) fn walk(base: &Path, label: &str, part: &Part, rules: &Rules) -> Listing {
-    let mut walk = Walk { rules, label, found: Listing::default(), followed: BTreeSet::new(), outside: 0 };
+pub(super) fn walk(base: &Path, label: &str, part: &Part, rules: &Rules, disk: &Snapshot) -> Listing {
+    let found = Listing::default();
+    let mut walk = Walk { rules, label, disk, found, walked: Vec::new(), followed: BTreeSet::new(), outside: 0 };
     let whole = if part == &Part::Whole { rules.never.get(base).copied().or_else(|| rules.ignored(label)) } else { None };
     if let Some(pattern) = whole {
         walk.found.ignored.insert(pattern.to_owned(), 1);
         return walk.found;
     }
-    match fs::symlink_metadata(base) {
-        Ok(meta) if meta.is_dir() => walk.folders((base.to_owned(), String::new()), part),
-        Ok(meta) if meta.is_symlink() => {
+    let kind = disk.kind(base).map_or_else(|| fs::symlink_metadata(base).map(|meta| Kind::of(meta.file_type())), Ok);
+    match kind {
+        Ok(Kind::Folder) => walk.folders((base.to_owned(), String::new()), part),
+        Ok(Kind::Link) => {
             if let Some(below) = walk.link(base, String::new()) {
                 walk.folders(below, part);
             }
         }
-        Ok(meta) => walk.plain(base, String::new(), meta.file_type()),
+        Ok(kind) => walk.plain(base, String::new(), kind),
         Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
             walk.found.items.insert(String::new(), Item::Absent);
         }
-        Err(error) => walk.unreadable(String::new(), &error),
+        Err(error) => walk.unreadable(String::new(), &hash::reason(&error)),
     }
     walk.found
 }
 
 impl Walk<'_> {
-    fn unreadable(&mut self, name: String, error: &std::io::Error) {
-        self.found.items.insert(name, Item::Special(format!("unreadable: {}", hash::reason(error))));
+    fn unreadable(&mut self, name: String, why: &str) {
+        self.found.items.insert(name, Item::Special(format!("unreadable: {why}")));
     }
 
     /// A folder and what is below it, links to folders included, without recursion: a chain of links may be thousands long.
     fn folders(&mut self, base: (PathBuf, String), part: &Part) {
         let mut waiting = vec![base];
         while let Some((folder, name)) = waiting.pop() {
-            if let Ok(meta) = fs::metadata(&folder) {
-                self.followed.insert((meta.dev(), meta.ino()));
-            }
-            let mut entries: Vec<fs::DirEntry> = match fs::read_dir(&folder).and_then(Iterator::collect) {
-                Ok(entries) => entries,
+            self.walked.push(folder.clone());
+            let listed = match self.disk.folder(&folder) {
+                Ok(listed) => listed,
                 Err(error) => {
-                    self.unreadable(name, &error);
+                    self.unreadable(name, &error.why);
                     continue;
                 }
             };
-            entries.sort_by_key(fs::DirEntry::file_name);
             let (mut counted, mut below) = (false, Vec::new());
-            for entry in entries {
-                let path = entry.path();
-                let last = names::last(&path);
+            for (last, kind) in listed.entries() {
+                let path = folder.join(last);
+                let last = names::encode(last.as_bytes());
                 let inner = if name.is_empty() { last } else { format!("{name}/{last}") };
                 let full = match self.label {
                     "." => inner.clone(),
                     label => format!("{label}/{inner}"),
                 };
-                let kind = match entry.file_type() {
-                    Ok(kind) => kind,
-                    Err(error) => {
-                        self.unreadable(inner, &error);
-                        continue;
-                    }
-                };
                 let other_part = match part {
                     _ if !name.is_empty() => false,
                     Part::Whole => false,
                     Part::Like(start, end) => inner.len() < start.len() + end.len() || !(inner.starts_with(start) && inner.ends_with(end)),
-                    Part::PackerFiles => kind.is_dir() || !PACKER_FILES.iter().any(|end| inner.ends_with(end)),
+                    Part::PackerFiles => kind == Kind::Folder || !PACKER_FILES.iter().any(|end| inner.ends_with(end)),
                 };
                 if other_part {
                     continue;
                 }
-                if let Some(pattern) = self.rules.left_out(&full, &path) {
+                if let Some(pattern) = self.rules.left_out(&full, &path, self.disk) {
                     *self.found.ignored.entry(pattern.to_owned()).or_default() += 1;
                     continue;
                 }
                 counted = true;
-                if kind.is_dir() {
-                    below.push((path, inner));
-                } else if kind.is_symlink() {
-                    below.extend(self.link(&path, inner));
-                } else {
-                    self.plain(&path, inner, kind);
+                match kind {
+                    Kind::Folder => below.push((path, inner)),
+                    Kind::Link => below.extend(self.link(&path, inner)),
+                    Kind::File | Kind::Fifo | Kind::Socket | Kind::Device => self.plain(&path, inner, kind),
                 }
             }
             if !counted {
@@ -225,29 +225,27 @@ impl Walk<'_> {
         }
     }
 
-    fn plain(&mut self, path: &Path, name: String, kind: fs::FileType) {
-        let item = if kind.is_file() {
-            Item::File(path.to_owned())
-        } else if kind.is_fifo() {
-            Item::Special("fifo".to_owned())
-        } else if kind.is_socket() {
-            Item::Special("socket".to_owned())
-        } else {
-            Item::Special("device".to_owned())
+    fn plain(&mut self, path: &Path, name: String, kind: Kind) {
+        let item = match kind {
+            Kind::File => Item::File(path.to_owned()),
+            Kind::Fifo => Item::Special("fifo".to_owned()),
+            Kind::Socket => Item::Special("socket".to_owned()),
+            Kind::Device | Kind::Folder | Kind::Link => Item::Special("device".to_owned()),
         };
         self.found.items.insert(name, item);
     }
 
     /// Notes a link; a folder that it leads to is handed back, to be walked under the link's name.
     fn link(&mut self, path: &Path, name: String) -> Option<(PathBuf, String)> {
-        let target = match fs::read_link(path) {
-            Ok(target) => names::encode(target.as_os_str().as_bytes()),
-            Err(error) => {
-                self.unreadable(name, &error);
+        let Leads { target, end } = self.disk.link(path);
+        let target = match target {
+            Ok(target) => names::encode(target.as_bytes()),
+            Err(why) => {
+                self.unreadable(name, &why);
                 return None;
             }
         };
-        let (Ok(meta), Ok(end)) = (fs::metadata(path), fs::canonicalize(path)) else {
+        let Some((end, kind)) = end else {
             // To nothing, or in a circle: the text is all there is of it.
             self.found.items.insert(name, Item::Link { target, content: None });
             return None;
@@ -256,14 +254,16 @@ impl Walk<'_> {
         if leaves {
             self.found.leaving.insert(name.clone());
         }
+        // Whether the link leads to where the walk has been: only now are the true names of folders needed.
+        self.followed.extend(self.walked.drain(..).filter_map(|folder| fs::canonicalize(folder).ok()));
         let special = |what: String| Item::Special(format!("link to {what}"));
-        let (item, follow) = if meta.is_file() {
+        let (item, follow) = if kind == Kind::File {
             (Item::Link { target, content: Some(end) }, false)
-        } else if !meta.is_dir() {
+        } else if kind != Kind::Folder {
             (special("a device, fifo or socket".to_owned()), false)
         } else if leaves && self.rules.root.starts_with(&end) {
             (special("a folder that holds the root".to_owned()), false)
-        } else if !self.followed.insert((meta.dev(), meta.ino())) {
+        } else if !self.followed.insert(end.clone()) {
             // Its content stands in this tree already, under the first name.
             (Item::Link { target, content: None }, false)
         } else if leaves && self.count_outside(&end) > MAX_OUTSIDE {
@@ -288,7 +288,7 @@ impl Walk<'_> {
                 if self.outside > MAX_OUTSIDE {
                     return self.outside;
                 }
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) && fixed(&entry.path()).is_none() {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) && fixed(&entry.path(), self.disk).is_none() {
                     waiting.push(entry.path());
                 }
             }

@@ -13,8 +13,9 @@ use super::ansible_cfg::AnsibleConfig;
 use super::assigned::Assigned;
 use super::reach::Scope;
 use super::shared::Found;
+use super::snapshot::{Kind, Snapshot};
 use super::variables::Locals;
-use super::{InputContext, hash, names};
+use super::{InputContext, names};
 use crate::config::pipeline::{Pipeline, StateLocation};
 use crate::model::problem::SourceText;
 use crate::syntax::hcl;
@@ -58,7 +59,7 @@ pub(super) struct World<'a> {
     /// Files that are no inputs wherever they lie, with what they are called in the count.
     pub(super) never: BTreeMap<PathBuf, &'static str>,
     pub(super) roles: Roles,
-    folders: Mutex<BTreeMap<OsString, bool>>,
+    pub(super) disk: Snapshot,
     parsed: Mutex<BTreeMap<PathBuf, Arc<Parsed>>>,
     templates: Mutex<BTreeMap<PathBuf, Arc<Hcl>>>,
     texts: Mutex<BTreeMap<PathBuf, Arc<str>>>,
@@ -69,6 +70,16 @@ pub(super) struct World<'a> {
 
 impl<'a> World<'a> {
     pub(super) fn new(root: PathBuf, pipeline: &'a Pipeline, context: &'a InputContext) -> Self {
+        let disk = Snapshot::new(&root);
+        Self::on(disk, root, pipeline, context)
+    }
+
+    /// The same, of which nothing has been asked yet.
+    pub(super) fn afresh(self) -> Self {
+        Self::on(self.disk.afresh(), self.root, self.pipeline, self.context)
+    }
+
+    fn on(disk: Snapshot, root: PathBuf, pipeline: &'a Pipeline, context: &'a InputContext) -> Self {
         let config = AnsibleConfig::in_force(&root, context);
         let never = never(&root, pipeline, &config);
         Self {
@@ -78,7 +89,7 @@ impl<'a> World<'a> {
             config,
             never,
             roles: Roles::default(),
-            folders: Mutex::default(),
+            disk,
             parsed: Mutex::default(),
             templates: Mutex::default(),
             texts: Mutex::default(),
@@ -90,13 +101,7 @@ impl<'a> World<'a> {
 
     /// Is it a folder, or a link to one.
     pub(super) fn is_folder(&self, path: &Path) -> bool {
-        let lock = || self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = lock().get(path.as_os_str()) {
-            return *known;
-        }
-        let folder = path.is_dir();
-        lock().insert(path.as_os_str().to_owned(), folder);
-        folder
+        self.disk.is_folder(path)
     }
 
     /// Name of a path in the key. Outside the root: `outside:` and how it was written (`text`), or the way from the root; never an
@@ -122,7 +127,7 @@ impl<'a> World<'a> {
         if let Some(known) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Arc::clone(known);
         }
-        let parsed = Arc::new(match hash::read(path, yaml::MAX_BYTES) {
+        let parsed = Arc::new(match self.disk.read(path, yaml::MAX_BYTES) {
             Err(None) => Parsed::Absent,
             Err(Some(why)) => Parsed::Refused(why, 1),
             Ok(bytes) if bytes.starts_with(b"$ANSIBLE_VAULT;") => Parsed::Refused("is encrypted by ansible-vault".to_owned(), 1),
@@ -141,7 +146,7 @@ impl<'a> World<'a> {
             return Arc::clone(known);
         }
         let shown = PathBuf::from(self.label(path, ""));
-        let read = match hash::read(path, hcl::MAX_BYTES) {
+        let read = match self.disk.read(path, hcl::MAX_BYTES) {
             Err(None) => Hcl::Absent,
             Err(Some(problem)) => Hcl::Refused(format!("a template that {problem}"), 1),
             Ok(bytes) => match hcl::decode(shown, &bytes).and_then(|source| hcl::parse(&source).map(|body| (source, body))) {
@@ -162,7 +167,7 @@ impl<'a> World<'a> {
         if let Some(known) = self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Arc::clone(known);
         }
-        let bytes = hash::read(path, MAX_TEXT).unwrap_or_default();
+        let bytes = self.disk.read(path, MAX_TEXT).unwrap_or_default();
         // A file without one brace has nothing for Jinja; a font among the templates is not worth decoding.
         let text: Arc<str> = if memchr::memchr(b'{', &bytes).is_none() && bytes.contains(&0) {
             Arc::from("")
@@ -178,7 +183,8 @@ impl<'a> World<'a> {
         if let Some(known) = self.quiet.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
             return *known;
         }
-        let quiet = judge(&self.text(path)) && !is_large(path);
+        let text = self.text(path);
+        let quiet = judge(&text) && !(text.is_empty() && is_large(path));
         self.quiet.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), quiet);
         quiet
     }
@@ -198,7 +204,7 @@ impl<'a> World<'a> {
         if let Some(known) = self.below.lock().unwrap_or_else(PoisonError::into_inner).get(folder) {
             return Arc::clone(known);
         }
-        let files: Arc<[PathBuf]> = files_below(folder).into();
+        let files: Arc<[PathBuf]> = files_below(&self.disk, folder).into();
         self.below.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned(), Arc::clone(&files));
         files
     }
@@ -249,38 +255,32 @@ fn never(root: &Path, pipeline: &Pipeline, config: &AnsibleConfig) -> BTreeMap<P
     never
 }
 
-/// Is anything there; a link to nothing is.
-pub(super) fn exists(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok()
-}
-
 /// Is it more than is searched as text.
 pub(super) fn is_large(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > MAX_TEXT as u64)
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+fn files_below(disk: &Snapshot, folder: &Path) -> Vec<PathBuf> {
     let (mut files, mut waiting, mut followed) = (Vec::new(), vec![folder.to_owned()], BTreeSet::new());
     while let Some(folder) = waiting.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if super::walk::fixed(&path).is_some() {
+        let Ok(listed) = disk.folder(&folder) else { continue };
+        for (name, kind) in listed.entries() {
+            let path = folder.join(name);
+            if super::walk::fixed(&path, disk).is_some() {
                 continue;
             }
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => waiting.push(path),
+            match kind {
+                Kind::Folder => waiting.push(path),
                 // A link to a folder is looked into once a walk, so it ends; and not when it leads up to where the walk came from.
-                Ok(kind) if kind.is_symlink() && path.is_dir() => {
-                    if let Ok(end) = path.canonicalize()
-                        && !path.starts_with(&end)
-                        && followed.len() < MAX_LINKS
-                        && followed.insert(end)
-                    {
-                        waiting.push(path);
+                Kind::Link => match disk.link(&path).end {
+                    Some((end, Kind::Folder)) => {
+                        if !path.starts_with(&end) && followed.len() < MAX_LINKS && followed.insert(end) {
+                            waiting.push(path);
+                        }
                     }
-                }
-                Ok(_) => files.push(path),
-                Err(_) => {}
+                    Some(_) | None => files.push(path),
+                },
+                Kind::File | Kind::Fifo | Kind::Socket | Kind::Device => files.push(path),
             }
         }
     }

@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod foreground;
+mod group;
 pub mod ladder;
 pub mod spawn;
 pub mod tail;

@@ -202,7 +202,7 @@ fn run(command: &CommandLine, group: &Group, stdout: File, stderr: Option<File>)
         .stderr_file(stderr)
         .unchecked()
         .before_spawn(|child| {
-            own_group(child);
+            super::group::own_group(child);
             Ok(())
         });
     let handle = expression.start().map_err(|source| SpawnError::Start { program: program.clone(), source })?;
@@ -259,36 +259,6 @@ fn end_orphans(group: Pid) {
             killpg(group, signal).unwrap_or(());
         }
         std::thread::park_timeout(Duration::from_millis(100));
-    }
-}
-
-/// Makes the child a group leader that hears SIGINT, and that gets SIGTERM when the thread that started it ends, so that Packer
-/// cleans up even after `kill -9` of ovenbird.
-///
-/// A shell starts what it puts into the background (`ovenbird build &` in a script, many CI runners) with SIGINT ignored, and an
-/// ignored signal is inherited: Ansible and shell provisioners below Packer would never hear the interrupt that asks for a clean-up.
-#[allow(clippy::disallowed_types, reason = "duct's hook hands out the command that it is about to start")]
-fn own_group(child: &mut std::process::Command) {
-    use nix::sys::signal::{SigHandler, signal};
-    use std::os::unix::process::CommandExt as _;
-    child.process_group(0);
-    #[cfg(target_os = "linux")]
-    let parent = nix::unistd::getpid();
-    // SAFETY: between fork and exec only a few system calls are made; none allocates or takes a lock.
-    #[expect(unsafe_code, reason = "what a child does with signals can only be set in the child itself")]
-    unsafe {
-        child.pre_exec(move || {
-            signal(Signal::SIGINT, SigHandler::SigDfl)?;
-            #[cfg(target_os = "linux")]
-            {
-                nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
-                // The parent may have ended before the signal was asked for.
-                if nix::unistd::getppid() != parent {
-                    return Err(io::Error::from(nix::errno::Errno::ESRCH));
-                }
-            }
-            Ok(())
-        });
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ovenbird::config::load::{LoadRequest, Loaded, load};
 use ovenbird::config::lock::SourcePin;
-use ovenbird::inputs::{InputContext, collect, environment};
+use ovenbird::inputs::{InputContext, environment};
 use ovenbird::model::digest::StageKey;
 use ovenbird::model::name::Name;
 use ovenbird::model::node::Architecture;
@@ -16,6 +16,7 @@ use ovenbird::plan::graph::Graph;
 use ovenbird::plan::inputs::{Entry, StageInputs};
 use ovenbird::plan::keyed::manifests;
 
+use crate::remembering::Remembering;
 use crate::tree::{Tree, write};
 
 /// A tree on disk.
@@ -24,6 +25,7 @@ pub(crate) struct Checkout {
     loaded: Loaded,
     graph: Graph,
     pub(crate) context: InputContext,
+    memory: Remembering,
 }
 
 /// What the library says of it, now.
@@ -51,8 +53,8 @@ impl Checkout {
         }
         let environment = tree.environment.clone();
         let loaded = loaded(&root);
-        let context = InputContext { environment, home: Some(folder.path().join("home")), only: None };
-        Self { folder, graph: Graph::new(&loaded.pipeline), loaded, context }
+        let context = InputContext { environment, home: Some(folder.path().join("home")), ..InputContext::default() };
+        Self { folder, graph: Graph::new(&loaded.pipeline), loaded, context, memory: Remembering::default() }
     }
 
     /// Canonical.
@@ -71,7 +73,7 @@ impl Checkout {
     /// What `ovenbird plan` would refuse.
     pub(crate) fn ask(&self) -> Result<Said, String> {
         let Loaded { pipeline, pins, .. } = &self.loaded;
-        let inputs = collect(pipeline, pins, &self.context).map_err(|problems| format!("{:?}", problems.0))?;
+        let inputs = self.memory.collect(pipeline, &self.context).map_err(|problems| format!("{:?}", problems.0))?;
         let keyed = manifests(pipeline, &self.graph, pins, &inputs, &BTreeMap::new());
         let key = keyed.values().find(|k| k.manifest.stage.as_str() == STAGE).and_then(|k| k.stage_key).expect("the source is pinned");
         let inputs = inputs.into_iter().find(|(name, _)| name.as_str() == STAGE).expect("the stage is there").1;

@@ -25,6 +25,8 @@ mod generate;
 mod generated;
 mod judge;
 mod packer_trees;
+#[path = "../suite/remembering.rs"]
+mod remembering;
 mod run;
 mod small_trees;
 mod trace;

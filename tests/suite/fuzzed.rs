@@ -239,7 +239,7 @@ fn holds(keys: &Keys, loaded: &Loaded, kind: Kind, bytes: &[u8]) {
     keys.write(path, bytes);
     let name = Name::new(if matches!(kind, Kind::Json) { "legacy" } else { "web" }).unwrap();
     let context = InputContext { only: Some([name.clone()].into()), ..InputContext::default() };
-    let found = collect(&loaded.pipeline, &loaded.pins, &context);
+    let found = collect(&loaded.pipeline, &context).map(|read| read.inputs);
     keys.write(path, kind.seed());
     // Roles that depend on each other in a circle are a problem of their own.
     let Ok(found) = found else { return };

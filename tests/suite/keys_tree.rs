@@ -10,7 +10,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use ovenbird::config::load::{LoadRequest, Loaded, load};
-use ovenbird::inputs::{InputContext, collect};
+use ovenbird::inputs::InputContext;
 use ovenbird::model::artifact::{Image, ImageState, tags};
 use ovenbird::model::digest::StageKey;
 use ovenbird::model::name::Name;
@@ -22,6 +22,8 @@ use ovenbird::plan::keyed::{Keyed, manifests};
 use ovenbird::plan::known::Known;
 use ovenbird::plan::plan::{Plan, Wishes};
 use ovenbird::plan::planner::{Given, plan};
+
+use crate::remembering::Remembering;
 
 /// Stages: `base`, `web` and `db` on it, `legacy` from the source by somebody's template.
 const PIPELINE: &str = r#"pipeline "shop" {
@@ -140,6 +142,7 @@ const LINKS: &[(&str, &str)] = &[
 pub(crate) struct Keys {
     folder: tempfile::TempDir,
     pub(crate) environment: BTreeMap<String, String>,
+    memory: Remembering,
 }
 
 impl Keys {
@@ -171,7 +174,7 @@ impl Keys {
     pub(crate) fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("checkout")).unwrap();
-        Self { folder, environment: BTreeMap::new() }
+        Self { folder, environment: BTreeMap::new(), memory: Remembering::default() }
     }
 
     /// This repository's own pipeline: the files that git knows.
@@ -252,10 +255,19 @@ impl Keys {
     }
 
     pub(crate) fn try_inputs(&self) -> Result<BTreeMap<Name, StageInputs>, Problems> {
-        let home = Some(self.folder.path().join("home"));
-        let context = InputContext { environment: self.environment.clone(), home, only: None };
         let loaded = self.load();
-        collect(&loaded.pipeline, &loaded.pins, &context)
+        self.memory.collect(&loaded.pipeline, &self.context())
+    }
+
+    /// While another thread changes the tree.
+    pub(crate) fn inputs_while_moving(&self) -> BTreeMap<Name, StageInputs> {
+        let loaded = self.load();
+        self.memory.collect_moving(&loaded.pipeline, &self.context()).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    fn context(&self) -> InputContext {
+        let home = Some(self.folder.path().join("home"));
+        InputContext { environment: self.environment.clone(), home, ..InputContext::default() }
     }
 
     pub(crate) fn inputs(&self) -> BTreeMap<Name, StageInputs> {

@@ -11,6 +11,7 @@ mod pipeline_files;
 mod pipeline_mutated;
 mod pipeline_tree;
 mod regressions;
+mod remembering;
 mod run_record;
 mod sensitivity;
 mod stability;

@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{InputContext, collect};
+use super::{InputContext, Memory, collect};
 use crate::config::load::{LoadRequest, load};
-use crate::config::lock::Pins;
 use crate::model::name::Name;
 use crate::model::problem::Problems;
 use crate::plan::inputs::{Entry, StageInputs};
@@ -24,6 +23,7 @@ mod traps;
 struct Project {
     dir: tempfile::TempDir,
     environment: BTreeMap<String, String>,
+    kept: std::cell::RefCell<Vec<u8>>,
 }
 
 const PLAIN: &str = "playbook = \"ansible/web.yml\"";
@@ -36,7 +36,7 @@ impl Project {
 
     /// The stage's body says what it is made of.
     fn with(stage: &str) -> Self {
-        let project = Self { dir: tempfile::tempdir().unwrap(), environment: BTreeMap::new() };
+        let project = Self { dir: tempfile::tempdir().unwrap(), environment: BTreeMap::new(), kept: std::cell::RefCell::default() };
         project
             .file("ansible/web.yml", "- hosts: all\n  roles:\n    - nginx\n")
             .file("ansible/roles/nginx/tasks/main.yml", "- debug:\n    msg: hello\n")
@@ -96,8 +96,16 @@ impl Project {
             require_secrets: false,
         };
         let loaded = load(&request).unwrap_or_else(|problems| panic!("{:?}", problems.0));
-        let context = InputContext { environment: self.environment.clone(), home: Some(self.dir.path().join("home")), only: None };
-        let mut all = collect(&loaded.pipeline, &Pins::default(), &context)?;
+        let context =
+            InputContext { environment: self.environment.clone(), home: Some(self.dir.path().join("home")), ..InputContext::default() };
+        let mut all = collect(&loaded.pipeline, &context)?.inputs;
+        // Whatever the memo of the state before says, it says the same.
+        let memory = Memory { kept: self.kept.borrow().clone(), program: String::new() };
+        let remembered = collect(&loaded.pipeline, &InputContext { memory: Some(memory), ..context })?;
+        assert_eq!(all, remembered.inputs);
+        if let Some(kept) = remembered.keep {
+            self.kept.replace(kept);
+        }
         Ok(all.remove(&Name::new("web").unwrap()).unwrap())
     }
 

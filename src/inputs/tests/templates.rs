@@ -19,7 +19,7 @@ fn the_example_pipeline_of_this_repository_is_read_without_widening() {
         require_secrets: false,
     };
     let loaded = load(&request).unwrap_or_else(|problems| panic!("{:?}", problems.0));
-    let all = collect(&loaded.pipeline, &loaded.pins, &InputContext::default()).unwrap();
+    let all = collect(&loaded.pipeline, &InputContext::default()).unwrap().inputs;
     let web = &all[&Name::new("web").unwrap()];
     for (name, inputs) in &all {
         assert!(inputs.imprecise.is_empty(), "{name}: {:?}", inputs.imprecise);
