@@ -88,7 +88,7 @@ async def keep(port: int, tls: ssl.SSLContext | None) -> None:
             server = None
         if not silent and server is None:
             server = await asyncio.start_server(serve, "0.0.0.0", port, ssl=tls, backlog=1024, reuse_address=True)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
 
 
 async def main() -> None:

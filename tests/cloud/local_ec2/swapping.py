@@ -8,6 +8,7 @@ import base64
 import collections
 import http.client
 import json
+import os
 import threading
 import time
 from typing import Any
@@ -16,6 +17,8 @@ from local_ec2.testing import Running, until
 
 HEALTH = {"Target": "HTTP:80/health", "Interval": 5, "Timeout": 2, "UnhealthyThreshold": 2, "HealthyThreshold": 2}
 PATIENCE = 120.0
+PROOF = os.environ.get("OVENBIRD_PROOF") == "1"
+"""Long forms; see `make proof`."""
 ZONES = ["ap-northeast-1a", "ap-northeast-1c"]
 
 
