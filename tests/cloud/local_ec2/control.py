@@ -15,6 +15,7 @@ from .front import Calls
 from .images import Images
 from .knobs import KnobError, Knobs
 from .light import Light
+from .terraform import Terraform
 from .turns import in_moto
 
 
@@ -25,13 +26,16 @@ def _tags(thing: Any) -> dict[str, str]:
 class Control:
     """The endpoint's requests, by method and path."""
 
-    def __init__(self, knobs: Knobs, calls: Calls, images: Images, boxes: Boxes, light: Light, balancers: Balancers, about: dict[str, Any]) -> None:
+    def __init__(
+        self, knobs: Knobs, calls: Calls, images: Images, boxes: Boxes, light: Light, balancers: Balancers, terraform: Terraform, about: dict[str, Any]
+    ) -> None:
         self.knobs = knobs
         self.calls = calls
         self.images = images
         self.boxes = boxes
         self.light = light
         self.balancers = balancers
+        self.terraform = terraform
         self.about = about
 
     def handle(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
@@ -46,6 +50,7 @@ class Control:
             ("GET", "/_local/left"): self.left,
             ("POST", "/_local/light"): lambda: self._light(body),
             ("GET", "/_local/balancers"): self.balancers.public,
+            ("POST", "/_local/terraform"): lambda: self.terraform.handle(body),
         }
         route = routes.get((method, path.rstrip("/")))
         if route is None:

@@ -30,6 +30,8 @@ def agent_of(user_agent: str) -> str:
     low = user_agent.lower()
     if "packer" in low:
         return "packer"
+    if "terraform" in low:
+        return "terraform"
     if "ovenbird" in low or "aws-sdk-rust" in low:
         return "ovenbird"
     return "other"

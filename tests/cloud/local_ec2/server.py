@@ -25,7 +25,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server  # noqa: E402
 
 from . import ACCOUNT, codedeploy, elb as elb_module, elbv2 as elbv2_module, groups as groups_module  # noqa: E402
-from . import images as images_module, instances as instances_module, sources, templates  # noqa: E402
+from . import images as images_module, instances as instances_module, sources, templates, terraform_gaps  # noqa: E402
 from .activities import Activities  # noqa: E402
 from .balancers import Balancers  # noqa: E402
 from .boxes import Boxes, base_image  # noqa: E402
@@ -40,6 +40,7 @@ from .knobs import Knobs  # noqa: E402
 from .light import Light  # noqa: E402
 from .metrics import Metrics  # noqa: E402
 from .scaler import Scaler  # noqa: E402
+from .terraform import Terraform  # noqa: E402
 from .watch import Watch, stopped  # noqa: E402
 
 
@@ -88,11 +89,12 @@ class Server:
         images_module.patch(self.images)
         instances_module.patch(Instances(self.boxes, knobs, self.images, light))
         templates.patch()
+        terraform_gaps.patch()
         self._scaling(knobs, instant)
         registered = sources.register(ec2_backends[ACCOUNT], image, self.images.docker_of)
 
         self.about: dict[str, Any] = {}
-        control = Control(knobs, calls, self.images, self.boxes, light, self.balancers, self.about)
+        control = Control(knobs, calls, self.images, self.boxes, light, self.balancers, Terraform(self.about), self.about)
         front = Front(DomainDispatcherApplication(create_backend_app), control, knobs, calls, self._answered)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._http = make_server("127.0.0.1", port, front, threaded=True, request_handler=_Handler)

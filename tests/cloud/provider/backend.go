@@ -20,8 +20,10 @@ const step = 250 * time.Millisecond
 type call struct {
 	Op      string   `json:"op"`    // create read update delete data await
 	After   string   `json:"after"` // on await: of what
+	Began   float64  `json:"began"` // seconds since 1970
 	Type    string   `json:"type"`
 	Region  string   `json:"region"`
+	Default any      `json:"default_tags"`
 	Config  any      `json:"config"`  // as written
 	Prior   any      `json:"prior"`   // as it was
 	Planned any      `json:"planned"` // as it shall be, or on read as the state has it
@@ -38,7 +40,7 @@ type answer struct {
 type pending struct {
 	What    string  `json:"what"`    // "Auto Scaling Group (web) capacity satisfied"
 	State   string  `json:"state"`   // what there is instead
-	Seconds float64 `json:"seconds"` // how long to wait at most, from the first answer on
+	Seconds float64 `json:"seconds"` // how long to wait for it at most
 }
 
 func (p *provider) ask(ctx context.Context, c call, config, prior, planned tftypes.Value) answer {
@@ -47,11 +49,20 @@ func (p *provider) ask(ctx context.Context, c call, config, prior, planned tftyp
 	if own := text(object(planned)["region"]); own != "" {
 		c.Region = own
 	}
+	tags := map[string]string{}
+	for key, value := range p.defaultTags {
+		tags[key] = text(value)
+	}
+	c.Default = tags
 	c.Config, c.Prior = plain(config, "", &ignored), plain(prior, "", &ignored)
 	c.Planned = plain(planned, "", &c.Unknown)
+	began, what := time.Now(), ""
+	c.Began = float64(began.UnixMilli()) / 1000
 	a := p.post(ctx, c)
-	began := time.Now()
 	for a.Error == "" && a.Pending != nil {
+		if a.Pending.What != what { // each wait of several has its own time-out
+			began, what = time.Now(), a.Pending.What
+		}
 		limit := time.Duration(a.Pending.Seconds * float64(time.Second))
 		if time.Since(began) >= limit {
 			a.Error = fmt.Sprintf("waiting for %s: timeout while waiting for state to become 'ok' (last state: '%s', timeout: %s)", a.Pending.What, a.Pending.State, limit)

@@ -27,8 +27,7 @@ from typing import Any
 
 RESOURCES = """
 autoscaling_group autoscaling_policy cloudwatch_metric_alarm codedeploy_app codedeploy_deployment_group elb
-iam_instance_profile iam_role iam_role_policy_attachment launch_configuration launch_template lb lb_listener
-lb_target_group security_group
+iam_instance_profile iam_role launch_configuration launch_template lb lb_listener lb_target_group security_group
 """.split()
 DATA_SOURCES = "ami caller_identity region subnets vpc".split()
 

@@ -96,7 +96,6 @@ var table = map[string]facts{
 		defaults: map[string]any{"force_detach_policies": false, "max_session_duration": 3600, "path": "/"},
 		rules:    map[string][]rule{"name": iamName(64), "assume_role_policy": {isJSON}},
 	},
-	"aws_iam_role_policy_attachment": {replace: []string{"role", "policy_arn"}},
 	"aws_launch_configuration": {
 		id: "name", replace: everything, defaults: map[string]any{"enable_monitoring": true},
 		conflicts: [][2]string{{"name", "name_prefix"}, {"user_data", "user_data_base64"}},

@@ -84,8 +84,9 @@ func (s *schema) planned(b *block, config, proposed, prior tftypes.Value, prefix
 	if !given(proposed) {
 		return proposed
 	}
-	written, m, old := object(config), object(proposed), object(prior)
+	wrote, m, old := object(config), object(proposed), object(prior)
 	for name, a := range b.Attributes {
+		m[name] = written(m[name])
 		if !m[name].IsNull() || a.Required {
 			continue
 		}
@@ -100,21 +101,21 @@ func (s *schema) planned(b *block, config, proposed, prior tftypes.Value, prefix
 		switch {
 		case !given(v):
 		case n.Mode == "single":
-			m[name] = s.planned(n.Block, written[name], v, old[name], deeper)
-		case contains(s.facts.kept, prefix+name) && len(elements(written[name])) == 0 && given(old[name]):
+			m[name] = s.planned(n.Block, wrote[name], v, old[name], deeper)
+		case contains(s.facts.kept, prefix+name) && len(elements(wrote[name])) == 0 && given(old[name]):
 			m[name] = old[name]
 		default:
-			m[name] = s.plannedElements(n, written[name], v, old[name], deeper)
+			m[name] = s.plannedElements(n, wrote[name], v, old[name], deeper)
 		}
 	}
 	return tftypes.NewValue(proposed.Type(), m)
 }
 
 func (s *schema) plannedElements(n *nested, config, proposed, prior tftypes.Value, prefix string) tftypes.Value {
-	written, es, before := elements(config), elements(proposed), elements(prior)
+	wrote, es, before := elements(config), elements(proposed), elements(prior)
 	for i, one := range es {
 		if n.Mode == "list" {
-			es[i] = s.planned(n.Block, element(written, i), one, element(before, i), prefix)
+			es[i] = s.planned(n.Block, element(wrote, i), one, element(before, i), prefix)
 			continue
 		}
 		// A set has no order: with its defaults filled in, an element is an old one if it equals that in all that was written.
@@ -128,6 +129,36 @@ func (s *schema) plannedElements(n *nested, config, proposed, prior tftypes.Valu
 		}
 	}
 	return tftypes.NewValue(proposed.Type(), es)
+}
+
+// written: in an attribute that may be written as blocks (`ingress`), what such a block leaves out is zero, as SDKv2 has it.
+func written(v tftypes.Value) tftypes.Value {
+	es := []tftypes.Value{}
+	switch t := v.Type().(type) {
+	case tftypes.List:
+		if _, ok := t.ElementType.(tftypes.Object); !ok || !given(v) {
+			return v
+		}
+	case tftypes.Set:
+		if _, ok := t.ElementType.(tftypes.Object); !ok || !given(v) {
+			return v
+		}
+	default:
+		return v
+	}
+	for _, one := range elements(v) {
+		m := object(one)
+		for name, x := range m {
+			if x.IsNull() {
+				m[name] = zero(x.Type())
+			}
+		}
+		if m != nil {
+			one = tftypes.NewValue(one.Type(), m)
+		}
+		es = append(es, one)
+	}
+	return tftypes.NewValue(v.Type(), es)
 }
 
 func (b *block) same(v, old tftypes.Value) bool {

@@ -84,6 +84,20 @@ func null(t tftypes.Type) tftypes.Value { return tftypes.NewValue(t, nil) }
 
 func unknown(t tftypes.Type) tftypes.Value { return tftypes.NewValue(t, tftypes.UnknownValue) }
 
+func zero(t tftypes.Type) tftypes.Value {
+	switch {
+	case t.Is(tftypes.String):
+		return tftypes.NewValue(t, "")
+	case t.Is(tftypes.Number):
+		return tftypes.NewValue(t, int64(0))
+	case t.Is(tftypes.Bool):
+		return tftypes.NewValue(t, false)
+	case t.Is(tftypes.List{}) || t.Is(tftypes.Set{}):
+		return tftypes.NewValue(t, []tftypes.Value{})
+	}
+	return null(t)
+}
+
 // settled gives every unknown value in v the one that old has at that place, or null.
 func settled(v, old tftypes.Value) tftypes.Value {
 	switch {
