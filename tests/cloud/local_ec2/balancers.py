@@ -133,7 +133,11 @@ class _Balancer:
     def _want(self, pool: Pool, there: dict[str, _Server], instance: str, address: str, port: int, now: float) -> None:
         server = there.get(instance)
         if server and server.leaving:
-            return
+            # Registered again while it was being cut: it comes in anew, when HAProxy has let it go.
+            if not self.haproxy.remove(pool.name, instance):
+                return
+            del there[instance]
+            server = None
         if server and (server.address, server.port) != (address, port):
             if not self.haproxy.remove(pool.name, instance):
                 return

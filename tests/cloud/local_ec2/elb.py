@@ -130,10 +130,12 @@ class Elb:
             wanted = balancer.instance_ids + sorted(leaving - set(balancer.instance_ids))
         return [self.state(backend, balancer, one) for one in wanted]
 
-    def unhealthy(self, region: str, name: str, instance_id: str) -> bool:
-        """Whether its checks failed, for groups whose health check is ELB's."""
+    def phase(self, region: str, name: str, instance_id: str) -> str:
+        """For groups: `up` where every instance counts as that because there are no containers."""
         balancer = elb_backends[ACCOUNT][region].load_balancers.get(name)
-        return balancer is not None and self.health(region, balancer, instance_id).phase == "down"
+        if balancer is not None and self.balancers.instant and instance_id in balancer.instance_ids:
+            return "up"
+        return self.health(region, balancer, instance_id).phase if balancer else "absent"
 
     # --- making and removing -----------------------------------------------------------------------------------------
 

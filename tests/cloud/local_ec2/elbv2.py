@@ -149,10 +149,12 @@ class Elbv2:
             return self.balancers.health(arn, pool_of(group.arn), instance)
         return Health("absent")
 
-    def unhealthy(self, region: str, arn: str, instance: str) -> bool:
-        """Whether its checks failed, for groups whose health check is ELB's."""
+    def phase(self, region: str, arn: str, instance: str) -> str:
+        """For groups: `up` where every instance counts as that because there are no containers."""
         group = elbv2_backends[ACCOUNT][region].target_groups.get(arn)
-        return group is not None and self.health(group, instance).phase == "down"
+        if group is not None and self.balancers.instant and instance in group.targets:
+            return "up"
+        return self.health(group, instance).phase if group else "absent"
 
     def state(self, group: FakeTargetGroup, target: dict[str, Any]) -> FakeHealthStatus:
         instance_id, known = target["Id"], group.targets.get(target["Id"])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
@@ -57,8 +58,9 @@ def _updated(group: FakeAutoScalingGroup, **spec: Any) -> None:
 class Groups:
     """What the calls need beside moto's own records."""
 
-    def __init__(self, activities: Activities) -> None:
+    def __init__(self, activities: Activities, phase: Callable[[str, str, str], str]) -> None:
         self.activities = activities
+        self.phase = phase  # of an instance, by region, load balancer's name or target group's ARN, and id
 
     def create(self, backend: AutoScalingBackend, **spec: Any) -> FakeAutoScalingGroup:
         if spec["name"] in backend.autoscaling_groups:
@@ -97,6 +99,17 @@ class Groups:
         if missing := [one for one in names if one not in there]:
             raise ValidationError(f"Trying to remove Load Balancers or Target Groups that are not part of the group: [{', '.join(missing)}]")
         setattr(group, attribute, [one for one in there if one not in names])
+
+    def standing(self, backend: AutoScalingBackend, name: str, attached: list[str], all_there_are: list[str]) -> list[tuple[str, str]]:
+        """Load balancers or target groups with the state in which this group is with them, those it is leaving too."""
+        group, found = self.named(backend, name), []
+        for one in all_there_are:
+            phases = [self.phase(backend.region_name, one, member.instance.id) for member in group.instance_states]
+            if one in attached:
+                found.append((one, "InService" if "up" in phases else "Adding" if "absent" in phases else "Added"))
+            elif "draining" in phases:
+                found.append((one, "Removing"))
+        return found
 
     def set_desired(self, backend: AutoScalingBackend, group_name: str, desired: int) -> None:
         group = self.named(backend, group_name)
@@ -170,6 +183,16 @@ def patch(groups: Groups) -> None:
         more = {"NextToken": str(start + size)} if len(found) > start + size else {}
         return ActionResult({"Activities": found[start : start + size], **more})
 
+    def describe_load_balancers(self: Any) -> ActionResult:
+        backend, name = self.autoscaling_backend, self._get_param("AutoScalingGroupName")
+        found = groups.standing(backend, name, groups.named(backend, name).load_balancer_names, [*backend.elb_backend.load_balancers])
+        return ActionResult({"LoadBalancers": [{"LoadBalancerName": one, "State": state} for one, state in found]})
+
+    def describe_load_balancer_target_groups(self: Any) -> ActionResult:
+        backend, name = self.autoscaling_backend, self._get_param("AutoScalingGroupName")
+        found = groups.standing(backend, name, groups.named(backend, name).target_group_arns, [*backend.elbv2_backend.target_groups])
+        return ActionResult({"LoadBalancerTargetGroups": [{"LoadBalancerTargetGroupARN": one, "State": state} for one, state in found]})
+
     def delete_auto_scaling_group(self: Any) -> EmptyResult:
         groups.delete(self.autoscaling_backend, self._get_param("AutoScalingGroupName"), bool(self._get_bool_param("ForceDelete", False)))
         return EmptyResult()
@@ -186,5 +209,8 @@ def patch(groups: Groups) -> None:
                 setattr(group, attribute, int(value) if attribute == "default_cooldown" else value)
         return answer
 
-    for function in (describe_scaling_activities, delete_auto_scaling_group, terminate_instance_in_auto_scaling_group, update_auto_scaling_group):
+    for function in (
+        describe_scaling_activities, describe_load_balancers, describe_load_balancer_target_groups,
+        delete_auto_scaling_group, terminate_instance_in_auto_scaling_group, update_auto_scaling_group,
+    ):  # fmt: skip
         setattr(AutoScalingResponse, function.__name__, function)

@@ -37,7 +37,7 @@ class Scaler:
         self.activities = activities
         self.launched: list[Callable[[FakeAutoScalingGroup, InstanceState], None]] = []
         self.ticks: list[Callable[[], None]] = []
-        self.unhealthy: Callable[[FakeAutoScalingGroup, str], bool] = lambda _group, _instance: False  # set by the server
+        self.phase: Callable[[str, str, str], str] = lambda _region, _where, _instance: "absent"  # set by the server
         self._placed: dict[tuple[str, str], set[tuple[str, str, str]]] = {}
         self._slots = threading.Semaphore(AT_ONCE)
         self._wake = threading.Event()
@@ -122,7 +122,7 @@ class Scaler:
                 if one.instance.state in GONE:
                     one.health_status = "Unhealthy"
                     one.reason = "an EC2 health check indicating it has been terminated or stopped"
-                elif group.health_check_type == "ELB" and time.monotonic() - one.since > grace and self.unhealthy(group, one.instance.id):
+                elif group.health_check_type == "ELB" and time.monotonic() - one.since > grace and self._sick(group, one.instance.id):
                     one.health_status = "Unhealthy"
                     one.reason = "an ELB system health check failure"
                 if one.health_status == "Unhealthy" and not self._suspended(group, "ReplaceUnhealthy"):
@@ -130,6 +130,9 @@ class Scaler:
                     cause = f"At {now()} an instance was taken out of service in response to {reason}."
             if cause:
                 self._begin_end(group, one, cause)
+
+    def _sick(self, group: FakeAutoScalingGroup, instance: str) -> bool:
+        return any(self.phase(group.region, where, instance) == "down" for where in [*group.load_balancer_names, *group.target_group_arns])
 
     @staticmethod
     def _least_wanted(group: FakeAutoScalingGroup, alive: list[InstanceState]) -> list[InstanceState]:

@@ -115,11 +115,12 @@ class Server:
         elbv2_module.patch(elbv2)
         activities = Activities()
         self.scaler = Scaler(self.balancers, knobs, activities)
-        self.scaler.unhealthy = lambda group, instance: (
-            any(elb.unhealthy(group.region, name, instance) for name in group.load_balancer_names)
-            or any(elbv2.unhealthy(group.region, arn, instance) for arn in group.target_group_arns)
-        )
-        groups_module.patch(Groups(activities))
+
+        def phase(region: str, where: str, instance: str) -> str:
+            return (elbv2 if where.startswith("arn:") else elb).phase(region, where, instance)
+
+        self.scaler.phase = phase
+        groups_module.patch(Groups(activities, phase))
         codedeploy.patch(codedeploy.CodeDeploy(knobs, self.scaler))
         Metrics(self.balancers)
         self.watch = Watch(self.id, self._died)

@@ -165,7 +165,12 @@ class OneInstance(unittest.TestCase):
     def ended(self) -> list[dict[str, Any]]:
         return [one for one in self.account.activities("one") if one["Description"] == f"Terminating EC2 instance: {self.id_before}"]
 
+    def standing(self) -> str:
+        (found,) = self.account.asg.describe_load_balancers(AutoScalingGroupName="one")["LoadBalancers"]
+        return found["State"]
+
     def test_that_answers_500_is_out_of_service_and_gets_nothing(self) -> None:
+        self.assertEqual(self.standing(), "InService")
         SERVER.knobs(behave={"group": "one", "mode": "500"})
         until(lambda: self.state()[:2] == ("OutOfService", "Instance"), PATIENCE)
         self.assertEqual(get(self.address)[0], 503)
@@ -203,6 +208,10 @@ class OneInstance(unittest.TestCase):
         self.account.resize("one", 0)
         until(lambda: self.state() == ("InService", "N/A", "Instance deregistration currently in progress."), PATIENCE)
         self.assertEqual(self.ended()[0]["StatusCode"], "WaitingForELBConnectionDraining")
+        self.assertEqual(self.standing(), "Added")
+        self.account.asg.detach_load_balancers(AutoScalingGroupName="one", LoadBalancerNames=["elb-one"])
+        self.assertEqual(self.standing(), "Removing")
+        self.account.asg.attach_load_balancers(AutoScalingGroupName="one", LoadBalancerNames=["elb-one"])
         SERVER.control("DELETE", "knobs")
         self.account.wait_size("one", 0)
         self.assertEqual(self.state()[0], "Unknown")
