@@ -8,7 +8,7 @@ use crate::cli::args::{Common, PlanArgs};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::planning::Planning;
-use crate::cli::project::Project;
+use crate::cli::project::{self, Project};
 use crate::cli::survey::Survey;
 use crate::cli::update;
 use crate::cli::world::World;
@@ -21,9 +21,10 @@ use crate::report::plan_text;
 /// # Errors
 /// Whatever keeps a plan from being made.
 pub async fn run(args: &PlanArgs, common: &Common, world: &World, output: Output) -> Result<Exit, Failure> {
-    let mut project = Project::read(common, world, output, false)?;
+    let loaded = project::load_files(common, world, output, false)?;
+    let mut survey = Survey::open(&loaded.pipeline, world).await?;
+    let mut project = survey.beside(Project::reading(loaded, world), output).await?;
     let wishes = Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, again: false, emit: None };
-    let survey = Survey::open(project.pipeline(), world).await?;
     update::fill_missing(&mut project, Some(&survey.catalog), common, world, output).await?;
     let planning = Planning::make(&project, world, Some(&survey), &survey.state, &wishes, output).await?;
     let plan = &planning.plan;

@@ -42,11 +42,19 @@ impl Project {
     /// # Errors
     /// The problems of both files and of the inputs, all at once.
     pub fn read(common: &Common, world: &World, output: Output, running: bool) -> Result<Self, Failure> {
-        let loaded = read_files(common, world, running)?;
-        if !loaded.warnings.is_empty() {
-            output.problems(&Problems(loaded.warnings.clone()));
+        Self::of(load_files(common, world, output, running)?, world)
+    }
+
+    /// The same on another thread, for who has something else to do meanwhile.
+    ///
+    /// # Errors
+    /// The problems of the inputs.
+    pub async fn reading(loaded: Loaded, world: &World) -> Result<Self, Failure> {
+        let world = world.clone();
+        match tokio::task::spawn_blocking(move || Self::of(loaded, &world)).await {
+            Ok(read) => read,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
-        Self::of(loaded, world)
     }
 
     /// With the files read already.
@@ -104,6 +112,18 @@ fn unknown_stage<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Failur
         None => format!("stages of this pipeline: {}", names.join(", ")),
     };
     Failure::usage(format!("no stage is called `{text}`")).help(help)
+}
+
+/// The two files alone, their warnings said.
+///
+/// # Errors
+/// Their problems; no pipeline file.
+pub fn load_files(common: &Common, world: &World, output: Output, running: bool) -> Result<Loaded, Failure> {
+    let loaded = read_files(common, world, running)?;
+    if !loaded.warnings.is_empty() {
+        output.problems(&Problems(loaded.warnings.clone()));
+    }
+    Ok(loaded)
 }
 
 /// The two files alone.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: every answer is asked for once a command; a question that fails ends the command, it is never an empty answer.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::plan::keyed::Keyed;
 use crate::plan::known::Known;
 use crate::plan::manifest::InputManifest;
 use crate::plan::plan::{DryRunAction, Plan, PlannedParent};
-use crate::ports::Catalog as _;
+use crate::ports::{AwsError, Catalog as _};
 use crate::process::command::CommandLine;
 use crate::process::spawn::{self, SpawnError};
 use crate::store::{State, StateError};
@@ -38,6 +39,8 @@ pub struct Survey {
     pub catalog: Ec2Catalog,
     /// Manifests and verdicts.
     pub state: State,
+    /// What was asked ahead.
+    ahead: RefCell<Option<Result<Vec<Image>, AwsError>>>,
 }
 
 impl Survey {
@@ -50,7 +53,7 @@ impl Survey {
         let catalog = Ec2Catalog::new(client::ec2(&settings), pipeline.region.clone(), pipeline.name.clone());
         let state = State::open(&pipeline.state, || client::s3(&settings, &world.environment))
             .map_err(|e| Failure::chain(Exit::Unavailable, &e).help(e.help()))?;
-        Ok(Self { catalog, state })
+        Ok(Self { catalog, state, ahead: RefCell::default() })
     }
 
     /// Own images with the pipeline's tag. Says so when EC2 lets itself be waited for: the calls are repeated for two minutes.
@@ -58,17 +61,34 @@ impl Survey {
     /// # Errors
     /// EC2 does not answer.
     pub async fn images(&self, output: Output) -> Result<Vec<Image>, Failure> {
+        let known = self.ahead.take();
+        Ok(match known {
+            Some(answer) => answer,
+            None => self.ask(output).await,
+        }?)
+    }
+
+    /// Does `work` while EC2 is asked for the images. A failure of the work is said at once, one of EC2 when somebody wants them.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub async fn beside<T>(&mut self, work: impl Future<Output = Result<T, Failure>>, output: Output) -> Result<T, Failure> {
+        let (done, answer) = futures_util::try_join!(work, async { Ok(self.ask(output).await) })?;
+        self.ahead = RefCell::new(Some(answer));
+        Ok(done)
+    }
+
+    async fn ask(&self, output: Output) -> Result<Vec<Image>, AwsError> {
         let asked = self.catalog.images();
         tokio::pin!(asked);
-        let answer = tokio::select! {
+        tokio::select! {
             biased;
             answer = &mut asked => answer,
             () = tokio::time::sleep(QUIET) => {
                 output.say("waiting for EC2, which does not answer yet\n");
                 asked.await
             }
-        };
-        Ok(answer?)
+        }
     }
 
     /// The state alone, for commands that never call EC2. A state in S3 needs AWS's credentials all the same.

@@ -4,6 +4,7 @@
 //! Invariant: two stages that share a file have the same digest of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,8 +21,17 @@ use crate::model::name::Name;
 use crate::model::problem::{Problem, Problems};
 use crate::plan::inputs::{Entry, Imprecise, StageInputs, Tree, Why};
 
-/// A tree that is to be listed: what it is called, which part, with all modes, whose `ignore`, where.
-type Wanted = (String, Part, bool, Vec<String>, PathBuf);
+/// A tree that is to be listed.
+struct Wanted<'f> {
+    path: &'f Path,
+    part: &'f Part,
+    label: &'f str,
+    exact: bool,
+    rules: &'f Rules,
+}
+
+/// What decides about a listing: name, place, part, all modes or not, the stage's `ignore`.
+type Key<'f> = (&'f str, &'f OsStr, &'f Part, bool, &'f [String]);
 
 /// What one stage found, before anything is hashed.
 pub(super) struct Found {
@@ -82,47 +92,44 @@ fn follow_all(stages: &[&Stage], world: &World<'_>) -> Result<Vec<Found>, Proble
 
 /// Lists and hashes what was found, every file once.
 fn read(found: Vec<Found>, world: &World<'_>) -> BTreeMap<Name, StageInputs> {
-    let mut wanted: BTreeMap<Wanted, usize> = BTreeMap::new();
-    for (at, stage) in found.iter().enumerate() {
+    let mut wanted: Vec<Wanted<'_>> = Vec::new();
+    let mut known: BTreeMap<Key<'_>, usize> = BTreeMap::new();
+    // Which listing each stage's trees are, in their order.
+    let mut listings_of: Vec<Vec<usize>> = Vec::new();
+    for stage in &found {
+        let mut numbers = Vec::new();
         for (path, part, take) in stage.image.trees.iter().chain(&stage.verify.trees) {
-            wanted.entry(stage.wanted(path, part, take)).or_insert(at);
+            let key = (take.label.as_str(), path.as_os_str(), part, take.exact, stage.rules.patterns());
+            numbers.push(*known.entry(key).or_insert_with(|| {
+                wanted.push(Wanted { path, part, label: &take.label, exact: take.exact, rules: &stage.rules });
+                wanted.len() - 1
+            }));
         }
+        listings_of.push(numbers);
     }
-    let wanted: Vec<(Wanted, usize)> = wanted.into_iter().collect();
-    let list = |((label, part, _, _, path), at): &(Wanted, usize)| walk::walk(path, label, part, &found[*at].rules, &world.disk);
-    let listings: Vec<Listing> = wanted.par_iter().map(list).collect();
+    let listings: Vec<Listing> = wanted.par_iter().map(|one| walk::walk(one.path, one.label, one.part, one.rules, &world.disk)).collect();
     let files = listings.iter().flat_map(|l| l.items.values()).filter_map(|item| match item {
         Item::File(path) | Item::Link { content: Some(path), .. } => Some(path.clone()),
         Item::Link { content: None, .. } | Item::EmptyFolder | Item::Absent | Item::Special(_) => None,
     });
     let contents = hash::contents(files.collect(), &world.disk);
-    let listed: BTreeMap<Wanted, Listed> = wanted
-        .into_par_iter()
-        .zip(listings)
-        .map(|((key, _), listing)| {
-            let listed = tree(&listing, key.2, &contents, &key.0);
-            (key, listed)
-        })
-        .collect::<Vec<_>>()
-        .into_iter()
-        .collect();
-    found.into_par_iter().map(|stage| stage.inputs(&listed, world)).collect::<Vec<_>>().into_iter().collect()
+    let listed: Vec<Listed> =
+        wanted.par_iter().zip(listings).map(|(one, listing)| tree(&listing, one.exact, &contents, one.label)).collect();
+    let stages: Vec<(Found, Vec<usize>)> = found.into_iter().zip(listings_of).collect();
+    let inputs = |(stage, numbers): (Found, Vec<usize>)| stage.inputs(numbers.into_iter().map(|number| &listed[number]), world);
+    stages.into_par_iter().map(inputs).collect::<Vec<_>>().into_iter().collect()
 }
 
 impl Found {
-    fn wanted(&self, path: &Path, part: &Part, take: &Take) -> Wanted {
-        (take.label.clone(), part.clone(), take.exact, self.rules.patterns().to_vec(), path.to_owned())
-    }
-
-    /// With what was listed.
-    fn inputs(mut self, listed: &BTreeMap<Wanted, Listed>, world: &World<'_>) -> (Name, StageInputs) {
+    /// With what was listed for its trees, in their order.
+    fn inputs<'l>(mut self, mut listed: impl Iterator<Item = &'l Listed>, world: &World<'_>) -> (Name, StageInputs) {
         let sides = [(std::mem::take(&mut self.image), false), (std::mem::take(&mut self.verify), true)];
         let mut stage = std::mem::take(&mut self.inputs);
         let child = environment::child_environment(&world.context.environment, &self.asked, None, Path::new("/"));
         stage.environment = child.keyed;
         for (side, verifies) in sides {
-            for (path, part, take) in side.trees {
-                let listed = &listed[&self.wanted(&path, &part, &take)];
+            for (_, part, take) in side.trees {
+                let listed = listed.next().expect("each tree was listed");
                 for (pattern, count) in &listed.ignored {
                     *stage.ignored.entry(pattern.clone()).or_default() += count;
                 }

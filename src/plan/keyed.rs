@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::config::lock::Pins;
 use crate::config::pipeline::{Pipeline, Recipe, Source, Stage, Tool};
 use crate::model::digest::{Digest, DryRunKey, StageKey};
@@ -70,25 +72,32 @@ pub fn manifests(
     inputs: &BTreeMap<Name, StageInputs>,
     docker: &BTreeMap<String, String>,
 ) -> BTreeMap<NodeId, Keyed> {
-    // Two stages mostly read the same roles; a tree is kept once.
-    let mut contents = Contents::new();
-    let mut seen = Seen::new();
-    let digested: BTreeMap<&Name, Digested> = inputs
-        .iter()
-        .map(|(name, read)| {
-            let trees = digest_trees(&read.trees, &mut seen, &mut contents);
-            let verify_trees = digest_trees(&read.verify_trees, &mut seen, &mut contents);
-            (name, Digested { read, trees, verify_trees })
-        })
-        .collect();
+    let digests = Digests::of(inputs);
+    let contents = digests.contents();
+    let mut digested: BTreeMap<&Name, Digested<'_>> = BTreeMap::new();
+    for (name, read) in inputs {
+        let (trees, verify_trees) = (digests.named(&read.trees), digests.named(&read.verify_trees));
+        digested.insert(name, Digested { read, trees, verify_trees });
+    }
 
     let mut all: BTreeMap<NodeId, Keyed> = BTreeMap::new();
-    for node in graph.nodes() {
-        let stage = pipeline.stage(&node.stage).expect("the graph is of this pipeline");
-        let source = pipeline.sources.get(graph.source(node)).expect("config resolved every source");
-        let of = Of { pipeline, stage, source, node, pins, inputs: digested.get(&stage.name).expect("every stage's inputs were read") };
-        let keyed = of.keyed(graph.parent(node), &all, docker, &contents);
-        all.insert(node.clone(), keyed);
+    let mut waiting: Vec<&NodeId> = graph.nodes().iter().collect();
+    while !waiting.is_empty() {
+        let ready = |node: &&NodeId| match graph.parent(node) {
+            Parent::Source(_) => true,
+            Parent::Node(parent) => all.contains_key(parent),
+        };
+        let (now, later): (Vec<&NodeId>, Vec<&NodeId>) = waiting.into_iter().partition(ready);
+        let keyed = |node: &&NodeId| {
+            let stage = pipeline.stage(&node.stage).expect("the graph is of this pipeline");
+            let source = pipeline.sources.get(graph.source(node)).expect("config resolved every source");
+            let of = Of { pipeline, stage, source, node, pins, inputs: digested.get(&stage.name).expect("every stage's inputs were read") };
+            ((*node).clone(), of.keyed(graph.parent(node), &all, docker, &contents))
+        };
+        assert!(!now.is_empty(), "the graph has no circle");
+        let done: Vec<(NodeId, Keyed)> = now.par_iter().map(keyed).collect();
+        all.extend(done);
+        waiting = later;
     }
     all
 }
@@ -99,23 +108,26 @@ struct Digested<'a> {
     verify_trees: BTreeMap<String, Digest>,
 }
 
-/// Trees that were digested already. One of the same name is mostly the same one, and asking that is cheaper than hashing.
-type Seen<'a> = BTreeMap<&'a str, Vec<(&'a Arc<Tree>, Digest)>>;
+/// Digest of each tree. Stages that read the same role share its tree, so it is known by where it lies.
+struct Digests<'a>(BTreeMap<*const Tree, (&'a Arc<Tree>, Digest)>);
 
-fn digest_trees<'a>(trees: &'a BTreeMap<String, Arc<Tree>>, seen: &mut Seen<'a>, contents: &mut Contents) -> BTreeMap<String, Digest> {
-    trees
-        .iter()
-        .map(|(name, tree)| {
-            let same_name = seen.entry(name).or_default();
-            let known = same_name.iter().find(|(other, _)| Arc::ptr_eq(other, tree) || *other == tree).map(|(_, digest)| *digest);
-            let digest = known.unwrap_or_else(|| canonical::tree_digest(tree));
-            if known.is_none() {
-                same_name.push((tree, digest));
-                contents.entry(digest).or_insert_with(|| Arc::clone(tree));
-            }
-            (name.clone(), digest)
-        })
-        .collect()
+impl<'a> Digests<'a> {
+    fn of(inputs: &'a BTreeMap<Name, StageInputs>) -> Self {
+        let all = inputs.values().flat_map(|read| read.trees.values().chain(read.verify_trees.values()));
+        let trees: BTreeMap<*const Tree, &Arc<Tree>> = all.map(|tree| (Arc::as_ptr(tree), tree)).collect();
+        let trees: Vec<&Arc<Tree>> = trees.into_values().collect();
+        let digests: Vec<Digest> = trees.par_iter().map(|tree| canonical::tree_digest(tree)).collect();
+        Self(trees.into_iter().zip(digests).map(|(tree, digest)| (Arc::as_ptr(tree), (tree, digest))).collect())
+    }
+
+    fn named(&self, trees: &BTreeMap<String, Arc<Tree>>) -> BTreeMap<String, Digest> {
+        trees.iter().map(|(name, tree)| (name.clone(), self.0[&Arc::as_ptr(tree)].1)).collect()
+    }
+
+    /// Each tree once.
+    fn contents(&self) -> Contents {
+        self.0.values().map(|(tree, digest)| (*digest, Arc::clone(tree))).collect()
+    }
 }
 
 /// What a node's manifests are made from, its parent aside.
