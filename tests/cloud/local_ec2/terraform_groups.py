@@ -14,7 +14,7 @@ HANDLED = (
     "min_size", "max_size", "desired_capacity", "vpc_zone_identifier", "availability_zones", "launch_template", "launch_configuration",
     "load_balancers", "target_group_arns", "health_check_type", "health_check_grace_period", "default_cooldown", "tag", "termination_policies",
     "protect_from_scale_in", "wait_for_capacity_timeout", "wait_for_elb_capacity", "min_elb_capacity", "force_delete",
-    "ignore_failed_scaling_activities",
+    "ignore_failed_scaling_activities", "instance_refresh",
 )  # fmt: skip
 MINUTES = 60.0
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -115,7 +115,8 @@ class Group(Resource):
     def update(self, call: Call) -> None:
         call.only(*HANDLED)
         planned, client = call.planned, call.client("autoscaling")
-        if call.changed("launch_template") and first(call.config.get("instance_refresh")):
+        # Only a change of what an instance is starts one.
+        if call.changed("launch_template", "launch_configuration") and first(call.config.get("instance_refresh")):
             raise Refused("the local EC2 cannot carry out `instance_refresh`")
         wish = {"DesiredCapacity": planned["desired_capacity"]} if call.changed("desired_capacity") and planned.get("desired_capacity") is not None else {}
         client.update_auto_scaling_group(AutoScalingGroupName=call.id, **self._specified(planned), **wish)
