@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .haproxy import Haproxy, HaproxyError, Pool, Shape
+from .haproxy import Haproxy, HaproxyError, Pool, Server, Shape
 from .knobs import Knobs
 from .turns import aside, in_moto
 
@@ -98,17 +98,22 @@ class _Balancer:
     def _restart(self, shape: Shape) -> None:
         if self.haproxy.alive():
             self._look()
-        self.haproxy.configure(shape)
-        self._frontend_5xx = 0
+        healthy: dict[str, list[Server]] = {}
         for name, there in self.servers.items():
             for instance, server in [*there.items()]:
                 if name not in self.pools or server.drain_from is not None:
                     # What is in flight stays with the process before.
                     del there[instance]
-                    continue
-                up = server.seen.get("status", "").startswith("UP")
+                elif server.seen.get("status", "").startswith("UP"):
+                    healthy.setdefault(name, []).append(Server(instance, server.address, server.port))
+        self.haproxy.configure(shape, healthy)
+        self._frontend_5xx = 0
+        for name, there in self.servers.items():
+            known = {one.name for one in healthy.get(name, [])}
+            for instance, server in there.items():
                 server.seen = {"status": server.seen.get("status", "")}
-                self.haproxy.add(self.pools[name], instance, server.address, server.port, up)
+                if instance not in known:
+                    self.haproxy.add(self.pools[name], Server(instance, server.address, server.port))
 
     def _look(self) -> None:
         rows = self.haproxy.stats()
@@ -144,7 +149,7 @@ class _Balancer:
             del there[instance]
             server = None
         if server is None:
-            self.haproxy.add(pool, instance, address, port, up=False)
+            self.haproxy.add(pool, Server(instance, address, port))
             there[instance] = _Server(address, port, now)
         elif server.drain_from is not None:
             self.haproxy.ask(f"set server {pool.name}/{instance} state ready")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-SHORTEST_TIMEOUT = 1.5
+SHORTEST_TIMEOUT = 4.0
 """A check may take this long whatever the clock says: on a busy machine a healthy instance does not answer within a fifth of a second."""
 
 
@@ -105,7 +105,26 @@ def _listener(address: str, one: Listener) -> list[str]:
     return lines + actions + backends
 
 
-def _pool(one: Pool) -> list[str]:
+@dataclass(frozen=True)
+class Server:
+    """One that is in a pool."""
+
+    name: str
+    address: str
+    port: int
+
+    def words(self, pool: Pool) -> str:
+        check = pool.check
+        words = [
+            f"{self.address}:{self.port} check inter {max(1, round(check.interval * 1000))}ms rise {check.rise} fall {check.fall}",
+            f"port {check.port or self.port}",
+            "check-ssl verify none" if check.protocol in ("HTTPS", "SSL") else "",
+            "ssl verify none" if pool.tls else "",
+        ]
+        return " ".join(filter(None, words))
+
+
+def _pool(one: Pool, servers: list[Server]) -> list[str]:
     lines = [f"backend {one.name}", f"  mode {one.mode}", "  balance roundrobin", f"  timeout check {round(max(SHORTEST_TIMEOUT, one.check.timeout) * 1000)}ms"]
     if one.check.protocol in ("HTTP", "HTTPS"):
         lines += [
@@ -113,10 +132,11 @@ def _pool(one: Pool) -> list[str]:
             f"  http-check send meth GET uri {one.check.path} ver HTTP/1.1 hdr Host load-balancer hdr User-Agent ELB-HealthChecker/2.0 hdr Connection close",
             f"  http-check expect status {one.check.codes}",
         ]
-    return lines
+    return lines + [f"  server {server.name} {server.words(one)}" for server in servers]
 
 
-def configuration(shape: Shape, socket_name: str) -> str:
+def configuration(shape: Shape, socket_name: str, healthy: dict[str, list[Server]]) -> str:
+    """`healthy`: servers by pool that get requests from the first moment, as they did until now."""
     idle = max(1, round(shape.idle * 1000))
     lines = [
         # No retry and no second server: a request that meets a dead instance fails, as a client of the real one would see it.
@@ -124,13 +144,15 @@ def configuration(shape: Shape, socket_name: str) -> str:
         "  ssl-server-verify none", "  log stdout format raw local0 info",
         "defaults", "  retries 0", "  timeout connect 5s", f"  timeout client {idle}ms", f"  timeout server {idle}ms",
         f"  timeout http-keep-alive {idle}ms", "  option http-server-close",
+        # A process that hands over to another ends a kept-alive connection with an answer, never between two.
+        "  option idle-close-on-response",
         # Only what went wrong, into the log beside the configuration.
         "  log global", "  option dontlognull", "  option dontlog-normal",
     ]  # fmt: skip
     for listener in shape.listeners:
         lines += _listener(shape.address, listener)
     for pool in shape.pools:
-        lines += _pool(pool)
+        lines += _pool(pool, healthy.get(pool.name, []))
     return "\n".join(lines) + "\n"
 
 
@@ -147,7 +169,7 @@ class Haproxy:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def configure(self, shape: Shape) -> None:
+    def configure(self, shape: Shape, healthy: dict[str, list[Server]]) -> None:
         """Run with this shape. A process that is there already hands over: both listen until the new one does."""
         # Debian keeps it where a plain user's PATH does not look.
         program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
@@ -156,7 +178,7 @@ class Haproxy:
         before = self._process if self.alive() else None
         self._generation += 1
         name = f"{self.name}.{self._generation}"
-        (self.folder / f"{name}.cfg").write_text(configuration(shape, f"{name}.sock"))
+        (self.folder / f"{name}.cfg").write_text(configuration(shape, f"{name}.sock", healthy))
         finish = ["-sf", str(before.pid)] if before else []
         with open(self.folder / f"{name}.log", "wb") as log:
             # In its folder with relative names: a socket's path may not be longer than 107 bytes.
@@ -204,22 +226,15 @@ class Haproxy:
         text = self.ask("show stat").removeprefix("# ")
         return {(row["pxname"], row["svname"]): row for row in csv.DictReader(text.splitlines())}
 
-    def add(self, pool: Pool, server: str, address: str, port: int, up: bool) -> None:
-        """Put a server in. Unless `up`, it gets nothing before its checks have passed: HAProxy would take it as healthy until
-        the first one fails, so it enters drained, is called down, and only then is opened."""
-        check = pool.check
-        where = f"{pool.name}/{server}"
-        words = [
-            f"add server {where} {address}:{port} check inter {max(1, round(check.interval * 1000))}ms rise {check.rise} fall {check.fall}",
-            f"port {check.port or port}",
-            "check-ssl verify none" if check.protocol in ("HTTPS", "SSL") else "",
-            "ssl verify none" if pool.tls else "",
-        ]
-        said = self.ask(" ".join(filter(None, words)))
+    def add(self, pool: Pool, server: Server) -> None:
+        """Put a server in. It gets nothing before its checks have passed: HAProxy would take it as healthy until the first one
+        fails, so it enters drained, is called down, and only then is opened."""
+        where = f"{pool.name}/{server.name}"
+        said = self.ask(f"add server {where} {server.words(pool)}")
         if "registered" not in said:
             raise HaproxyError(f"haproxy: add server {where}: {said}")
         self.ask(
-            f"set server {where} state drain", *([] if up else [f"set server {where} health down"]),
+            f"set server {where} state drain", f"set server {where} health down",
             f"enable health {where}", f"set server {where} state ready",
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local_ec2.swapping import PATIENCE, PROOF, Account, Clients, get
+from local_ec2.swapping import HEALTH, PATIENCE, PROOF, Account, Clients, get
 from local_ec2.testing import Running, until
 
 SERVER: Running
@@ -63,6 +63,10 @@ class Groups(unittest.TestCase):
                 self.swap("green", "blue", clients)
                 if PROOF:
                     self.swap("blue", "green", clients)
+            # The same while the load balancer's own settings change.
+            before = clients.colours.total()
+            account.elb.configure_health_check(LoadBalancerName="elb-prd", HealthCheck={**HEALTH, "Interval": 6})
+            until(lambda: clients.colours.total() > before + 60, PATIENCE)
         self.assertEqual(clients.failed, [])
         self.assertEqual(account.in_service("elb-test"), {})
         ended = [one for one in account.activities("blue") if one["Description"].startswith("Terminating")]
