@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::artifact::Leftover;
+use crate::model::gate::{Condition, Verdict};
 use crate::model::node::{NodeId, RunId};
 
 /// A fact with its place in the run's one order.
@@ -219,6 +220,36 @@ pub enum Event {
         path: String,
         /// Nodes without image.
         missing: Vec<NodeId>,
+    },
+    /// A gate began to wait.
+    GateStarted {
+        /// `start`, `join`, `leave`, `finish`.
+        gate: String,
+        /// Seconds until everything must hold.
+        timeout: f64,
+        /// Seconds through which it must then go on to hold; 0: not at all.
+        soak: f64,
+    },
+    /// A gate looked, and saw something else than the last time.
+    GateLooked {
+        /// Which.
+        gate: String,
+        /// Everything that it waits for, in order.
+        conditions: Vec<Condition>,
+        /// Names of those that are not as they were.
+        changed: Vec<String>,
+        /// Seconds for which all of it has held.
+        soaked: Option<f64>,
+    },
+    /// A gate said its verdict.
+    GateFinished {
+        /// Which.
+        gate: String,
+        /// What.
+        #[serde(flatten)]
+        verdict: Verdict,
+        /// How long it took.
+        seconds: f64,
     },
     /// A signal came.
     Interrupted {

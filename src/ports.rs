@@ -115,7 +115,7 @@ pub trait Traffic {
     async fn deployed(&self, application: &str, group: &str, instances: &[String]) -> Result<Option<Deployed>, AwsError>;
     /// These images, in the order of the ids; one that the region does not have, or that may not be seen, is left out.
     async fn images(&self, ids: &[String]) -> Result<Vec<Image>, AwsError>;
-    /// Requests that a load balancer counted between two moments; CloudWatch is a minute or two behind.
+    /// Requests that a load balancer counted between two moments; `CloudWatch` is a minute or two behind.
     async fn requests(&self, load_balancer: &LoadBalancer, from: Timestamp, to: Timestamp) -> Result<Requests, AwsError>;
 }
 

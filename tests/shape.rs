@@ -13,7 +13,13 @@ use proc_macro2::{TokenStream, TokenTree};
 /// Crates that only one place may use.
 const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("aws_sdk_ec2", &["src/aws/", "src/cli/client.rs"]),
-    ("aws_config", &["src/cli/client.rs"]),
+    ("aws_sdk_autoscaling", &["src/aws/", "src/cli/client.rs"]),
+    ("aws_sdk_elasticloadbalancing", &["src/aws/", "src/cli/client.rs"]),
+    ("aws_sdk_elasticloadbalancingv2", &["src/aws/", "src/cli/client.rs"]),
+    ("aws_sdk_codedeploy", &["src/aws/", "src/cli/client.rs"]),
+    ("aws_sdk_cloudwatch", &["src/aws/", "src/cli/client.rs"]),
+    ("aws_config", &["src/aws/canned.rs", "src/cli/client.rs"]),
+    ("reqwest", &["src/run/gate/"]),
     ("duct", &["src/process/"]),
     ("object_store", &["src/store/"]),
     ("clap", &["src/cli/"]),

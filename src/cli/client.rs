@@ -14,6 +14,7 @@ use aws_sdk_ec2::config::ProvideCredentials as _;
 use aws_sdk_ec2::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 
+use crate::aws::{AwsTraffic, Clients};
 use crate::store::{S3Keys, S3Settings};
 
 /// One try of one call.
@@ -45,6 +46,19 @@ pub fn ec2(settings: &SdkConfig) -> aws_sdk_ec2::Client {
     let bucket = TokenBucket::builder().capacity(10_000).build();
     let partition = RetryPartition::custom("ovenbird").token_bucket(bucket).build();
     aws_sdk_ec2::Client::from_conf(aws_sdk_ec2::config::Builder::from(settings).retry_partition(partition).build())
+}
+
+/// What serves in the region of `settings`: a client each of the services that a swap reads.
+pub fn traffic(settings: &SdkConfig) -> AwsTraffic {
+    AwsTraffic::new(Clients {
+        region: settings.region().map(|region| region.as_ref().to_owned()).unwrap_or_default(),
+        ec2: ec2(settings),
+        autoscaling: aws_sdk_autoscaling::Client::new(settings),
+        elb: aws_sdk_elasticloadbalancing::Client::new(settings),
+        elbv2: aws_sdk_elasticloadbalancingv2::Client::new(settings),
+        codedeploy: aws_sdk_codedeploy::Client::new(settings),
+        cloudwatch: aws_sdk_cloudwatch::Client::new(settings),
+    })
 }
 
 /// Which provider gives credentials: `environment`, `profile` ….

@@ -9,6 +9,7 @@
 
 mod context;
 mod emit;
+pub mod gate;
 mod lineage;
 pub mod load;
 pub mod lock;

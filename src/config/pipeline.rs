@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::config::gate::{GateChecks, GateStep};
 use crate::model::name::Name;
 use crate::model::node::Architecture;
 use crate::model::problem::SourceText;
@@ -331,8 +332,10 @@ pub struct Swap {
     pub directory: PathBuf,
     /// tfvars file in it.
     pub tfvars: String,
-    /// Everything else by attribute path (`live`, `gate.start.timeout` …), types checked.
+    /// Everything but the gates by attribute path (`live`, `blue.group` …), types checked.
     pub settings: BTreeMap<String, Value>,
+    /// What each step's gate asks for beside what it always does.
+    pub gates: BTreeMap<GateStep, GateChecks>,
     /// Where the block's head stands.
     pub span: Range<usize>,
 }

@@ -1,23 +1,21 @@
-//! The `swap` blocks: parsed and checked, every setting by its path in [`Swap::settings`].
+//! The `swap` blocks: parsed and checked, every setting by its path in [`Swap::settings`]; the gates stand in `gate.rs`.
 //!
 //! Must not decide anything about a swap. Invariant: what is in `settings` has the type that the schema says.
 
 use std::collections::BTreeMap;
 
 use crate::config::context::{At, Cx, Table};
+use crate::config::gate;
 use crate::config::paths::{Places, Wanted};
-use crate::config::pipeline::{Kind, Swap};
+use crate::config::pipeline::Swap;
 use crate::config::schema;
 use crate::config::scope::Allow;
-use crate::config::settings::{duration, known_value, one_of};
+use crate::config::settings::{known_value, one_of};
 use crate::config::swap_spec::SwapSpec;
 use crate::config::words::reference_form;
 use crate::model::name::Name;
 use crate::model::problem::Problem;
 use crate::model::value::Value;
-
-/// States that a gate can guard the way out of.
-const GATES: &[&str] = &["start", "join", "leave", "finish"];
 
 /// Reads the `swap` blocks. Their names are declared already.
 pub(super) fn swaps(cx: &mut Cx, tables: &[Table<'_>], places: &Places) -> Vec<Swap> {
@@ -108,9 +106,9 @@ fn swap(cx: &mut Cx, table: &Table<'_>, places: &Places) -> Option<Swap> {
             }
         }
     }
-    gates(cx, table, &mut settings);
+    let gates = gate::gates(cx, table, places);
     let name = Name::new(&table.label().value).ok()?;
-    let swap = Swap { name, stage: stage?, requires, directory: directory?, tfvars: tfvars?, settings, span: table.head.clone() };
+    let swap = Swap { name, stage: stage?, requires, directory: directory?, tfvars: tfvars?, settings, gates, span: table.head.clone() };
     for wrong in SwapSpec::of(&swap).err().unwrap_or_default() {
         cx.error(table.head.clone(), wrong, "", None);
     }
@@ -142,52 +140,4 @@ fn load_balancer(cx: &mut Cx, table: &Table<'_>, name: &str, settings: &mut BTre
         return;
     }
     settings.insert(name.to_owned(), found.value);
-}
-
-fn gates(cx: &mut Cx, table: &Table<'_>, settings: &mut BTreeMap<String, Value>) {
-    for gate in cx.blocks(table, "gate") {
-        let state = gate.label();
-        let value = At { value: Value::String(state.value.clone()), span: state.span.clone() };
-        one_of(cx, "gate", &value, GATES);
-        let prefix = format!("gate.{}", state.value);
-        keep(cx, &gate, &prefix, settings);
-        for name in ["timeout", "soak"] {
-            if let Some(found) = cx.string(&gate, name)
-                && duration(&found.value).is_none()
-            {
-                cx.error(
-                    found.span,
-                    format!("`{name}` takes a duration, here is `{}`", found.value.escape_debug()),
-                    "",
-                    Some("`\"90s\"`, `\"15m\"`, `\"1h30m\"`".to_owned()),
-                );
-            }
-        }
-        if let Some(found) = cx.string(&gate, "codedeploy")
-            && found.value.split('/').filter(|part| !part.is_empty()).count() != 2
-        {
-            cx.error(
-                found.span,
-                format!("`{}` does not name a deployment group", found.value.escape_debug()),
-                "",
-                Some("`application/deployment-group`".to_owned()),
-            );
-        }
-        for probe in cx.blocks(&gate, "http") {
-            let prefix = format!("{prefix}.http.{}", probe.label().value);
-            keep(cx, &probe, &prefix, settings);
-            if let Some(found) = cx.string(&probe, "url")
-                && !found.value.starts_with("http://")
-                && !found.value.starts_with("https://")
-            {
-                cx.error(
-                    found.span,
-                    format!("`{}` is not a URL", found.value.escape_debug()),
-                    "",
-                    Some("`http://…` or `https://…`".to_owned()),
-                );
-            }
-        }
-    }
-    debug_assert!(schema::SWAP.kind("record") == Some(Kind::String), "the schema types every setting");
 }

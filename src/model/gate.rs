@@ -57,7 +57,7 @@ pub enum Why {
     NoCapacity,
     /// Time ran out: instances are not healthy on the load balancer.
     NotHealthy,
-    /// Time ran out: CodeDeploy has not brought the revision to every instance.
+    /// Time ran out: `CodeDeploy` has not brought the revision to every instance.
     NotDeployed,
     /// Time ran out: a probe got other answers than it wants.
     ProbeFailed,

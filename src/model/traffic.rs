@@ -143,7 +143,7 @@ pub struct Target {
 pub struct Deployment {
     /// `d-…`.
     pub id: String,
-    /// `Created`, `Queued`, `InProgress`, `Ready`, `Succeeded` …, as CodeDeploy says.
+    /// `Created`, `Queued`, `InProgress`, `Ready`, `Succeeded` …, as `CodeDeploy` says.
     pub status: String,
     /// What it brings, as one text.
     pub revision: String,
@@ -163,7 +163,7 @@ pub struct Deployed {
 pub struct OnInstance {
     /// `d-…`.
     pub deployment: String,
-    /// `Pending`, `InProgress`, `Succeeded`, `Failed`, `Skipped`, `Unknown`, as CodeDeploy says.
+    /// `Pending`, `InProgress`, `Succeeded`, `Failed`, `Skipped`, `Unknown`, as `CodeDeploy` says.
     pub status: String,
     /// Revision of the last deployment that succeeded on it; `None`: none did, or it lies further back than was looked.
     pub succeeded: Option<String>,

@@ -4,6 +4,7 @@
 //! terminal, in columns, and there are never more of them than fit.
 
 use crate::event::{Event, Stamped, StepId};
+use crate::report::gate::Waiting;
 use crate::report::lines::{Detail, lines};
 use crate::report::plain::prefixed;
 use crate::report::style::{Text, Tone};
@@ -24,6 +25,7 @@ struct Running {
 #[derive(Debug, Default)]
 pub(super) struct Board {
     running: Vec<Running>,
+    gate: Option<Waiting>,
     summary: Summary,
 }
 
@@ -32,6 +34,7 @@ impl Board {
     pub(super) fn apply(&mut self, stamped: &Stamped, width: usize) -> Vec<Text> {
         let event = &stamped.event;
         self.summary.note(event);
+        Waiting::note(&mut self.gate, stamped);
         match event {
             Event::StepStarted { step, last_seconds, .. } => self.running.push(Running {
                 step: step.clone(),
@@ -73,6 +76,9 @@ impl Board {
         let shown = if self.running.len() > room { room - 1 } else { self.running.len() };
         let names = self.running.iter().take(shown).map(|r| Text::plain(r.step.to_string()).width()).max().unwrap_or(0);
         let mut lines: Vec<Text> = self.running.iter().take(shown).map(|r| r.line(now, names.min(width / 3), width)).collect();
+        if let Some(gate) = &self.gate {
+            lines.extend(gate.lines(now, width, room.saturating_sub(shown)));
+        }
         if shown < self.running.len() {
             lines.push(Text::new().add(Tone::Dim, format!("  … and {} more", self.running.len() - shown)).fit(width));
         }
@@ -99,7 +105,7 @@ impl Running {
 }
 
 /// `0:41`, `1:02:03`.
-fn clock(seconds: f64) -> String {
+pub(super) fn clock(seconds: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, and no run lasts 500 million years")]
     let whole = seconds.max(0.0) as u64;
     let (hours, minutes, seconds) = (whole / 3600, whole % 3600 / 60, whole % 60);

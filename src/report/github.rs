@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
 
 use crate::event::{Event, Failure, Outcome, Stamped, StepId};
+use crate::model::gate::Verdict;
 use crate::report::feed::Screen;
 use crate::report::lines::{Detail, lines};
 use crate::report::plain::{prefix, prefixed};
@@ -70,6 +71,12 @@ impl<W: Write> Github<W> {
                 if let Outcome::Failed(failure) = outcome {
                     say(&annotation(step, failure));
                 }
+            }
+            Event::GateFinished { gate, verdict: Verdict::Failed(failed), .. } => {
+                for line in lines(event, Detail::Steps) {
+                    say(&line.render(self.colour));
+                }
+                say(&format!("::error title={}::{}", property(&format!("gate {gate} failed")), data(&failed.message)));
             }
             Event::Warned { message } => say(&format!("::warning::{}", data(message))),
             Event::RunFinished { .. } => self.summary.lines(self.width).iter().for_each(|line| say(&line.render(self.colour))),

@@ -5,6 +5,7 @@
 
 use crate::event::{Event, Outcome, TaskStatus};
 use crate::model::artifact::Leftover;
+use crate::report::gate;
 use crate::report::style::{Text, Tone, count, seconds};
 
 /// How much is told.
@@ -79,6 +80,7 @@ pub(super) fn lines(event: &Event, detail: Detail) -> Vec<Text> {
             let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
             vec![verb(Tone::Warn, "not written").add(Tone::Plain, format!("{path}: no image of {}", missing.join(", ")))]
         }
+        Event::GateStarted { .. } | Event::GateLooked { .. } | Event::GateFinished { .. } => gate::lines(event, steps),
         Event::Interrupted { signal, again: false } => {
             vec![verb(Tone::Warn, signal).add(Tone::Plain, "stopping and cleaning up; once more skips the waits")]
         }
@@ -139,7 +141,7 @@ fn kind(left: &Leftover) -> &'static str {
 }
 
 /// The first word of a line, right-aligned so that names stand below each other.
-fn verb(tone: Tone, word: &str) -> Text {
+pub(super) fn verb(tone: Tone, word: &str) -> Text {
     Text::plain(" ".repeat(11_usize.saturating_sub(word.len()))).add(tone, word).add(Tone::Plain, " ")
 }
 

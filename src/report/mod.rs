@@ -5,6 +5,7 @@
 mod board;
 pub mod choose;
 mod feed;
+mod gate;
 mod github;
 pub mod images_text;
 mod json;
@@ -16,6 +17,8 @@ pub mod style;
 mod summary;
 mod terminal;
 
+#[cfg(test)]
+mod gate_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -41,6 +41,9 @@ pub(super) fn prefix(event: &Event) -> Option<&StepId> {
         | Event::StepBlocked { .. }
         | Event::Emitted { .. }
         | Event::EmitSkipped { .. }
+        | Event::GateStarted { .. }
+        | Event::GateLooked { .. }
+        | Event::GateFinished { .. }
         | Event::Interrupted { .. }
         | Event::Warned { .. }
         | Event::RunFinished { .. } => None,

@@ -12,6 +12,7 @@ pub mod driver;
 pub mod dry_run;
 pub mod fill;
 pub mod galaxy;
+pub mod gate;
 mod ground;
 mod guard;
 pub mod journal;

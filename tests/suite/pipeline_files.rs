@@ -2,7 +2,9 @@
 //! what loads.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use ovenbird::config::gate::GateStep;
 use ovenbird::config::lock_file;
 use ovenbird::config::pipeline::{AmiQuery, EmitValue, Recipe, StateLocation};
 use ovenbird::model::node::Architecture;
@@ -504,8 +506,12 @@ fn everything_that_the_description_shows_loads() {
     assert!(matches!(pipeline.emits[0].names[2].value, EmitValue::Ids { .. }));
     let production = &pipeline.swaps[1];
     assert_eq!(production.requires.as_ref().unwrap().as_str(), "staging");
-    assert_eq!(production.settings["gate.start.http.health.url"], Value::String("http://test.example/health".to_owned()));
-    assert_eq!(production.settings["gate.leave.soak"], Value::String("10m".to_owned()));
+    let start = &production.gates[&GateStep::Start];
+    assert_eq!(
+        start.probes.iter().map(|probe| (&*probe.name, &*probe.url)).collect::<Vec<_>>(),
+        [("health", "http://test.example/health")]
+    );
+    assert_eq!(production.gates[&GateStep::Leave].soak, Duration::from_mins(10));
 }
 
 #[test]
