@@ -215,7 +215,7 @@ fn follow(stage: &Stage, world: &World<'_>) -> Result<Found, Problems> {
         second.galaxy_roles.clone_from(&reach.galaxy_roles);
         second.playbook(&world.root.join(playbook), vec![Why { what: "verify playbook".to_owned(), via: None }]);
         second.settle();
-        verify.trees = second.without_contained(&world.never);
+        verify.trees = second.without_contained(None);
         inputs.imprecise.extend(second.imprecise.into_iter().map(|i| Imprecise { because: format!("verify: {}", i.because), ..i }));
         inputs.notes.append(&mut second.notes);
         problems.0.append(&mut second.problems);
@@ -226,7 +226,7 @@ fn follow(stage: &Stage, world: &World<'_>) -> Result<Found, Problems> {
     if problems.has_errors() {
         return Err(problems);
     }
-    let image = Side { trees: reach.without_contained(&world.never) };
+    let image = Side { trees: reach.without_contained(None) };
     inputs.ansible_config = world.config.file.as_ref().map(|(_, label)| label.clone());
     inputs.imprecise.extend(reach.imprecise);
     inputs.notes.append(&mut reach.notes);

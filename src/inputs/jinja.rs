@@ -15,6 +15,11 @@ pub(super) fn templated(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
 }
 
+/// Where `word` stands. Templates are long and mostly hold none of the words that are looked for.
+fn places<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
+    memchr::memmem::find_iter(text.as_bytes(), word.as_bytes())
+}
+
 /// The pieces of a text; `None`: it has statements (`{% … %}`) or an end is missing.
 pub(super) fn pieces(text: &str) -> Option<Vec<Piece>> {
     if text.contains("{%") || text.contains("{#") {
@@ -97,7 +102,7 @@ pub(super) struct Call {
 pub(super) fn calls(text: &str) -> Vec<Call> {
     let mut calls = Vec::new();
     for name in ["lookup", "query", "q"] {
-        for (at, _) in text.match_indices(name) {
+        for at in places(text, name) {
             let before = text[..at].chars().next_back();
             if before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '.')) {
                 continue;
@@ -126,7 +131,7 @@ pub(super) fn calls(text: &str) -> Vec<Call> {
 pub(super) fn qualified(text: &str) -> Vec<(String, usize)> {
     let mut found = Vec::new();
     for start in ["|", " is ", " is not "] {
-        for (at, _) in text.match_indices(start) {
+        for at in places(text, start) {
             let after = text[at + start.len()..].trim_start();
             let end = after.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).unwrap_or(after.len());
             if after[..end].matches('.').count() >= 2 {
@@ -158,7 +163,7 @@ const FILE_FILTERS: &[&str] = &["fileglob", "realpath"];
 /// A filter or test of Ansible's own that looks at files (`x | fileglob`, `x is exists`), with the 0-based line.
 pub(super) fn asks_for_files(text: &str) -> Option<(&'static str, usize)> {
     for (start, names) in [("|", FILE_FILTERS), (" is ", FILE_TESTS), (" is not ", FILE_TESTS)] {
-        for (at, _) in text.match_indices(start) {
+        for at in places(text, start) {
             let after = text[at + start.len()..].trim_start();
             let end = after.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).unwrap_or(after.len());
             let word = short(&after[..end]);
@@ -173,7 +178,7 @@ pub(super) fn asks_for_files(text: &str) -> Option<(&'static str, usize)> {
 /// The line of a look-up function that is handed on instead of called (`{% set f = lookup %}`).
 pub(super) fn renamed(text: &str) -> Option<usize> {
     for name in ["lookup", "query", "q"] {
-        for (at, _) in text.match_indices(name) {
+        for at in places(text, name) {
             let before = text[..at].trim_end().chars().next_back();
             let after = text[at + name.len()..].trim_start().chars().next();
             let handed_on = matches!(before, Some('=' | '(' | '[' | ',' | ':')) && matches!(after, Some('%' | '}' | ')' | ']' | ',' | '|'));
@@ -220,8 +225,7 @@ fn balanced(text: &str) -> Option<&str> {
 /// expression that it is not.
 pub(super) fn included(text: &str) -> Vec<(Result<String, String>, usize)> {
     let mut names = Vec::new();
-    for (at, _) in text.match_indices("{%") {
-        let line = text[..at].matches('\n').count();
+    for at in places(text, "{%") {
         let statement = text[at + 2..].trim_start_matches(['-', '+']).trim_start();
         // No blank is needed: `{%include'x'%}`.
         let end = statement.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(statement.len());
@@ -229,6 +233,7 @@ pub(super) fn included(text: &str) -> Vec<(Result<String, String>, usize)> {
         if !matches!(word, "include" | "import" | "extends" | "from") {
             continue;
         }
+        let line = text[..at].matches('\n').count();
         let rest = start_of(rest);
         let rest = rest.split("%}").next().unwrap_or(rest);
         let expression = [" import ", " as ", " ignore ", " with ", " without "].iter().fold(rest, |e, word| split(e, word)[0]);

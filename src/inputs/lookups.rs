@@ -57,7 +57,10 @@ fn is_quiet(text: &str) -> bool {
 
 /// Look-ups can only be in these.
 fn may_look_up(text: &str) -> bool {
-    jinja::templated(text) || text.contains(['(', '|']) || text.contains(" is ")
+    // Most texts are a word or two: one pass tells that they hold nothing.
+    let marked = memchr::memchr3(b'{', b'(', b'|', text.as_bytes()).is_some();
+    marked && (jinja::templated(text) || text.contains(['(', '|']))
+        || text.len() > 4 && memchr::memmem::find(text.as_bytes(), b" is ").is_some()
 }
 
 /// Has any text of a node something that may look up.

@@ -4,13 +4,14 @@
 //! looked for and is not there is taken too (the file that appears later changes the key), and whatever is widened says so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::assigned::Variables;
 use super::names;
 use super::shared::{Pending, Wishes};
-use super::snapshot::Snapshot;
+use super::snapshot::{Map, Snapshot};
 use super::variables::Locals;
 use super::walk::Part;
 use super::world::World;
@@ -86,14 +87,15 @@ impl Scope {
 /// Everything found so far.
 pub(super) struct Reach<'w> {
     pub(super) world: &'w World<'w>,
-    pub(super) takes: BTreeMap<(PathBuf, Part), Take>,
+    /// Parts of one path by what they are; see [`Self::without_contained`] for their order.
+    takes: Map<Vec<(Part, Take)>>,
     pub(super) imprecise: BTreeSet<Imprecise>,
     pub(super) notes: BTreeSet<String>,
     /// Names of environment variables that something looks up.
     pub(super) environment: BTreeSet<String>,
     pub(super) problems: Vec<Problem>,
     /// What was read already: kind, file or folder, and as what.
-    seen: BTreeSet<(&'static str, PathBuf, Place)>,
+    seen: Map<Vec<(&'static str, Place)>>,
     /// Roles whose `meta` dependencies are being read, outermost first.
     pub(super) depending: Vec<PathBuf>,
     /// Roles that requirement files promise.
@@ -115,12 +117,12 @@ impl<'w> Reach<'w> {
     pub(super) fn new(world: &'w World<'w>) -> Self {
         Self {
             world,
-            takes: BTreeMap::new(),
+            takes: Map::new(),
             imprecise: BTreeSet::new(),
             notes: BTreeSet::new(),
             environment: BTreeSet::new(),
             problems: Vec::new(),
-            seen: BTreeSet::new(),
+            seen: Map::new(),
             depending: Vec::new(),
             galaxy_roles: BTreeSet::new(),
             variables: Variables::default(),
@@ -139,8 +141,17 @@ impl<'w> Reach<'w> {
 
     /// True the first time that `path` is read from such a place. Its own file is `path`, so who names it does not matter.
     pub(super) fn first_time(&mut self, kind: &'static str, path: &Path, scope: &Scope) -> bool {
+        let known = self.seen.entry(path.as_os_str().to_owned()).or_default();
+        let same = |(other, place): &(&'static str, Place)| {
+            let (_, playbook_dir, role, tasks, locals) = place;
+            *other == kind && *playbook_dir == scope.playbook_dir && *role == scope.role && *tasks == scope.tasks && *locals == scope.locals
+        };
+        if known.iter().any(same) {
+            return false;
+        }
         let (_, playbook_dir, role, tasks, locals) = scope.place();
-        self.seen.insert((kind, path.to_owned(), (PathBuf::new(), playbook_dir, role, tasks, locals)))
+        known.push((kind, (PathBuf::new(), playbook_dir, role, tasks, locals)));
+        true
     }
 
     /// `file:line` as people and `why` name it.
@@ -150,7 +161,8 @@ impl<'w> Reach<'w> {
 
     /// A text without where the checkout lies: `playbook_dir` and `path.root` put that into names.
     fn shown(&self, text: &str) -> String {
-        text.replace(&format!("{}/", self.world.root.display()), "")
+        let root = self.world.root.to_string_lossy();
+        if text.contains(&*root) { text.replace(&format!("{root}/"), "") } else { text.to_owned() }
     }
 
     /// One more link of a reason chain.
@@ -166,13 +178,19 @@ impl<'w> Reach<'w> {
     }
 
     pub(super) fn take_as(&mut self, path: &Path, part: Part, label: String, why: Vec<Why>) {
-        self.takes.entry((path.to_owned(), part)).or_insert(Take { label, exact: false, why });
+        let known = self.takes.entry(path.as_os_str().to_owned()).or_default();
+        if known.iter().all(|(other, _)| *other != part) {
+            known.push((part, Take { label, exact: false, why }));
+        }
     }
 
     /// Takes what was found alone; `outer` is why it was read.
     pub(super) fn merge_take(&mut self, path: &Path, part: &Part, take: &Take, outer: &[Why]) {
-        let new = || Take { label: take.label.clone(), exact: false, why: [outer, &take.why].concat() };
-        self.takes.entry((path.to_owned(), part.clone())).or_insert_with(new).exact |= take.exact;
+        let known = self.takes.entry(path.as_os_str().to_owned()).or_default();
+        match known.iter_mut().find(|(other, _)| other == part) {
+            Some((_, known)) => known.exact |= take.exact,
+            None => known.push((part.clone(), Take { why: [outer, &take.why].concat(), ..take.clone() })),
+        }
     }
 
     /// All mode bits of this file or folder count.
@@ -180,7 +198,7 @@ impl<'w> Reach<'w> {
         if let Some(wishes) = &mut self.wishes {
             wishes.exact.push(path.to_owned());
         }
-        for (_, take) in self.takes.range_mut((path.to_owned(), Part::Whole)..).take_while(|((other, _), _)| other == path) {
+        for (_, take) in self.takes.get_mut(path.as_os_str()).into_iter().flatten() {
             take.exact = true;
         }
     }
@@ -221,17 +239,30 @@ impl<'w> Reach<'w> {
     }
 
     /// What is left when single files that stand in a folder that counts as a whole are taken out.
-    pub(super) fn without_contained(&self, never: &BTreeMap<PathBuf, &'static str>) -> Vec<(PathBuf, Part, Take)> {
+    /// `within` is a folder that counts as a whole for whoever takes over what is left.
+    pub(super) fn without_contained(&self, within: Option<&Path>) -> Vec<(PathBuf, Part, Take)> {
+        let never = &self.world.never;
         let mut left = Vec::new();
         // A folder stands before what is in it. So these are the folders around the present path, outermost first.
         let mut around: Vec<(&Path, bool)> = Vec::new();
-        for ((path, part), take) in &self.takes {
+        let mut all: Vec<(&Path, &Part, &Take)> = Vec::new();
+        for (path, parts) in &self.takes {
+            all.extend(parts.iter().map(|(part, take)| (Path::new(path), part, take)));
+        }
+        // A folder directly before all that is in it: `/` counts as less than any other byte of a name.
+        let order = |path: &Path| path.as_os_str().as_bytes().iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect::<Vec<u8>>();
+        all.sort_by_cached_key(|(path, part, _)| (order(path), (*part).clone()));
+        for (path, part, take) in all {
             while around.last().is_some_and(|(folder, _)| !path.starts_with(folder)) {
                 around.pop();
             }
             let folder = self.world.is_folder(path);
+            let within = within.filter(|outer| *part == Part::Whole && path.starts_with(outer));
+            if within.is_some_and(|outer| held(path, take.exact, &[(outer, false)], never, &self.world.disk)) {
+                continue;
+            }
             if *part != Part::Whole || folder || !held(path, take.exact, &around, never, &self.world.disk) {
-                left.push((path.clone(), part.clone(), take.clone()));
+                left.push((path.to_owned(), part.clone(), take.clone()));
             }
             if *part == Part::Whole && folder {
                 around.push((path, take.exact));

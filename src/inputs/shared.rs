@@ -92,8 +92,8 @@ impl Pending {
 }
 
 impl Reach<'_> {
-    fn found(self) -> Found {
-        let takes = self.without_contained(&self.world.never);
+    fn found(self, within: Option<&Path>) -> Found {
+        let takes = self.without_contained(within);
         let (blind, facts) = (self.variables.blind.clone(), self.variables.facts.clone());
         Found {
             takes,
@@ -130,7 +130,7 @@ impl Reach<'_> {
         let found = world.roles.get(dir, scope, || {
             let mut alone = Reach::alone(world);
             alone.role_alone(dir, Scope { why: Vec::new(), ..scope.clone() });
-            alone.found()
+            alone.found(None)
         });
         let above = if depends { None } else { Some(std::mem::take(&mut self.depending)) };
         self.depending.push(dir.to_owned());
@@ -196,7 +196,9 @@ impl Reach<'_> {
         for name in names.iter().flatten().filter(|name| !name.is_empty()) {
             alone.literal(&pending.purpose, name, &pending.scope, pending.line);
         }
-        let resolved = Arc::new(Resolved { names, found: alone.found(), asked, around: self.variables.around() });
+        // Whoever meets a name in a role has the role as a whole.
+        let role = pending.scope.role.as_deref();
+        let resolved = Arc::new(Resolved { names, found: alone.found(role), asked, around: self.variables.around() });
         known.push(Arc::clone(&resolved));
         resolved
     }

@@ -20,7 +20,7 @@ use crate::model::digest::Digest;
 
 /// By path; asked by name and never gone through, so its order reaches nobody.
 #[expect(clippy::disallowed_types, reason = "50 stages ask some 100,000 times; an ordered map compares paths that begin alike")]
-type Map<V> = std::collections::HashMap<OsString, V>;
+pub(super) type Map<V> = std::collections::HashMap<OsString, V>;
 
 /// What stands under a name. A link is one whatever it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use super::ansible_cfg::AnsibleConfig;
 use super::assigned::Assigned;
 use super::reach::Scope;
 use super::shared::Found;
-use super::snapshot::{Kind, Snapshot};
+use super::snapshot::{Kind, Map, Snapshot};
 use super::variables::Locals;
 use super::{InputContext, names};
 use crate::config::pipeline::{Pipeline, StateLocation};
@@ -60,12 +60,12 @@ pub(super) struct World<'a> {
     pub(super) never: BTreeMap<PathBuf, &'static str>,
     pub(super) roles: Roles,
     pub(super) disk: Snapshot,
-    parsed: Mutex<BTreeMap<PathBuf, Arc<Parsed>>>,
-    templates: Mutex<BTreeMap<PathBuf, Arc<Hcl>>>,
-    texts: Mutex<BTreeMap<PathBuf, Arc<str>>>,
-    quiet: Mutex<BTreeMap<PathBuf, bool>>,
-    assigned: Mutex<BTreeMap<PathBuf, Arc<Assigned>>>,
-    below: Mutex<BTreeMap<PathBuf, Arc<[PathBuf]>>>,
+    parsed: Mutex<Map<Arc<Parsed>>>,
+    templates: Mutex<Map<Arc<Hcl>>>,
+    texts: Mutex<Map<Arc<str>>>,
+    quiet: Mutex<Map<bool>>,
+    assigned: Mutex<Map<Arc<Assigned>>>,
+    below: Mutex<Map<Arc<[PathBuf]>>>,
 }
 
 impl<'a> World<'a> {
@@ -124,7 +124,7 @@ impl<'a> World<'a> {
 
     /// The documents of a YAML file.
     pub(super) fn yaml(&self, path: &Path) -> Arc<Parsed> {
-        if let Some(known) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+        if let Some(known) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(path.as_os_str()) {
             return Arc::clone(known);
         }
         let parsed = Arc::new(match self.disk.read(path, yaml::MAX_BYTES) {
@@ -136,13 +136,13 @@ impl<'a> World<'a> {
                 Err(error) => Parsed::Refused(format!("is not YAML that can be read: {}", error.message), error.line),
             },
         });
-        self.parsed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), Arc::clone(&parsed));
+        self.parsed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.as_os_str().to_owned(), Arc::clone(&parsed));
         parsed
     }
 
     /// A file of a Packer template: fifty stages mostly have the same one.
     pub(super) fn hcl(&self, path: &Path) -> Arc<Hcl> {
-        if let Some(known) = self.templates.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+        if let Some(known) = self.templates.lock().unwrap_or_else(PoisonError::into_inner).get(path.as_os_str()) {
             return Arc::clone(known);
         }
         let shown = PathBuf::from(self.label(path, ""));
@@ -158,13 +158,13 @@ impl<'a> World<'a> {
             },
         };
         let read = Arc::new(read);
-        self.templates.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), Arc::clone(&read));
+        self.templates.lock().unwrap_or_else(PoisonError::into_inner).insert(path.as_os_str().to_owned(), Arc::clone(&read));
         read
     }
 
     /// A file as text with bytes that are not UTF-8 replaced; empty when it cannot be read or has nothing for anybody to find.
     pub(super) fn text(&self, path: &Path) -> Arc<str> {
-        if let Some(known) = self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+        if let Some(known) = self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(path.as_os_str()) {
             return Arc::clone(known);
         }
         let bytes = self.disk.read(path, MAX_TEXT).unwrap_or_default();
@@ -174,38 +174,38 @@ impl<'a> World<'a> {
         } else {
             String::from_utf8_lossy(&bytes).into()
         };
-        self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), Arc::clone(&text));
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(path.as_os_str().to_owned(), Arc::clone(&text));
         text
     }
 
     /// Has a template nothing to follow, by `judge`.
     pub(super) fn is_quiet(&self, path: &Path, judge: impl FnOnce(&str) -> bool) -> bool {
-        if let Some(known) = self.quiet.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+        if let Some(known) = self.quiet.lock().unwrap_or_else(PoisonError::into_inner).get(path.as_os_str()) {
             return *known;
         }
         let text = self.text(path);
         let quiet = judge(&text) && !(text.is_empty() && is_large(path));
-        self.quiet.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), quiet);
+        self.quiet.lock().unwrap_or_else(PoisonError::into_inner).insert(path.as_os_str().to_owned(), quiet);
         quiet
     }
 
     /// What a file of variables assigns; these are its documents.
     pub(super) fn assigned(&self, path: &Path, documents: &[Arc<Node>]) -> Arc<Assigned> {
-        if let Some(known) = self.assigned.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+        if let Some(known) = self.assigned.lock().unwrap_or_else(PoisonError::into_inner).get(path.as_os_str()) {
             return Arc::clone(known);
         }
         let assigned = Arc::new(Assigned::by(documents));
-        self.assigned.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), Arc::clone(&assigned));
+        self.assigned.lock().unwrap_or_else(PoisonError::into_inner).insert(path.as_os_str().to_owned(), Arc::clone(&assigned));
         assigned
     }
 
     /// Every file below a folder, sorted, without the fixed list. For reading names; what counts is listed by the walker.
     pub(super) fn files_below(&self, folder: &Path) -> Arc<[PathBuf]> {
-        if let Some(known) = self.below.lock().unwrap_or_else(PoisonError::into_inner).get(folder) {
+        if let Some(known) = self.below.lock().unwrap_or_else(PoisonError::into_inner).get(folder.as_os_str()) {
             return Arc::clone(known);
         }
         let files: Arc<[PathBuf]> = files_below(&self.disk, folder).into();
-        self.below.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned(), Arc::clone(&files));
+        self.below.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.as_os_str().to_owned(), Arc::clone(&files));
         files
     }
 }
