@@ -14,7 +14,7 @@ from typing import Any
 
 KINDS = ("throttle", "deny", "error", "lose_reply", "latency", "fail_image", "fail_launch", "fail_deployment")
 SETTINGS = ("pending_polls", "instant", "clock", "slow_drain", "deploy_seconds", "behave")
-MODES = ("ok", "unhealthy", "flap", "500", "hang", "slow", "refuse", "refuse_tls", "die")
+MODES = ("ok", "unhealthy", "flap", "500", "broken", "hang", "slow", "refuse", "refuse_tls", "die")
 """What an instance of a light AMI can do; light_server.py does it."""
 
 CLOCK = 10.0

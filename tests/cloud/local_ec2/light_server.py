@@ -44,6 +44,8 @@ def answer(path: str, how: dict[str, object]) -> tuple[int, str]:
         return 500, "this colour is broken"
     if path.split("?")[0] == "/health":
         return (200, "ok") if healthy(how) else (503, "not healthy")
+    if how.get("mode") == "broken":
+        return 500, "this colour is broken, and does not know it"
     return 200, json.dumps({**ME, "path": path})
 
 

@@ -50,9 +50,10 @@ class Reports(unittest.TestCase):
         for address in (classic, alb):
             for _ in range(3):
                 self.assertEqual(get(address)[0], 200)
-        # As long as the checks have not failed twice the answers are the instance's own, and then the load balancer's.
-        self.server.knobs(behave={"group": "counted", "mode": "500"})
+        # A healthy instance's 500 is the instance's; a load balancer without one answers itself.
+        self.server.knobs(behave={"group": "counted", "mode": "broken"})
         self.assertEqual([get(address)[0] for address in (classic, alb)], [500, 500])
+        self.server.knobs(behave={"group": "counted", "mode": "500"})
         until(lambda: "OutOfService" in account.in_service("elb-counted").values() and "healthy" not in [s for s, _ in account.targets(target_group).values()], PATIENCE)
         self.assertEqual([get(address)[0] for address in (classic, alb)], [503, 503])
         names = ["RequestCount", "HTTPCode_Backend_2XX", "HTTPCode_Backend_5XX", "HTTPCode_ELB_5XX"]
