@@ -3,6 +3,8 @@
 //! Owned, serialisable both ways: a recorded run replays through the same reporters. Invariant: facts carry their counts and
 //! names; no reporter has to remember what an earlier one said to understand this one.
 
+pub mod swap;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -221,6 +223,8 @@ pub enum Event {
         /// Nodes without image.
         missing: Vec<NodeId>,
     },
+    /// A fact of a swap.
+    Swap(swap::SwapFact),
     /// A gate began to wait.
     GateStarted {
         /// `start`, `join`, `leave`, `finish`.

@@ -7,11 +7,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::model::swap::Colour;
+
 /// Builds machine images with Packer and Ansible, rebuilds only what changed, and writes their ids where Terraform reads them.
 #[derive(Debug, Parser)]
 #[command(name = "ovenbird", version, disable_help_subcommand = true, max_term_width = 100, subcommand_required = true)]
 #[command(
-    after_help = "Exit codes: 0 done · 1 a stage failed · 2 there is work (--check, --detailed-exitcode) · 4 something is left behind\n\
+    after_help = "Exit codes: 0 done · 1 a stage, step or gate failed · 2 there is work (--check, --detailed-exitcode) · 4 something is left behind\n\
     64 wrong usage · 65 the pipeline or an input is wrong · 69 a tool or service is missing · 75 another run holds the lock\n\
     130/143 interrupted and cleaned up"
 )]
@@ -72,6 +74,8 @@ pub enum Command {
     Build(BuildArgs),
     /// Write the ids of what is built where Terraform reads them
     Emit(EmitArgs),
+    /// Move traffic from one colour to the other in four gated steps
+    Swap(SwapArgs),
     /// List the images of this pipeline
     Images(ImagesArgs),
     /// List the files in a stage's key, each with why it is in
@@ -228,6 +232,46 @@ pub struct EmitArgs {
     /// Show the difference and write nothing
     #[arg(long)]
     pub diff: bool,
+}
+
+/// `swap`
+#[derive(Debug, Args)]
+pub struct SwapArgs {
+    /// Swap
+    pub name: String,
+    /// What to do
+    #[arg(value_enum)]
+    pub action: SwapAction,
+    /// Both colours serve and no marker says which one is new: this one goes
+    #[arg(long, value_name = "COLOUR", value_parser = |text: &str| text.parse::<Colour>())]
+    pub retire: Option<Colour>,
+    /// Give up (exit 75) when another run holds the lock, or somebody else the Terraform state
+    #[arg(long)]
+    pub no_wait: bool,
+    /// `status` and `plan`: one JSON document; else one event a line on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
+    pub progress: Progress,
+    /// Show more of what happens
+    #[arg(long, short = 'v')]
+    pub verbose: bool,
+}
+
+/// What `swap` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SwapAction {
+    /// tfvars, Terraform's state and AWS side by side
+    Status,
+    /// The steps that are left, and what Terraform would do
+    Plan,
+    /// Look at the present state's gate again, then take one step
+    Next,
+    /// Take all steps that are left
+    Run,
+    /// Take a step back: from started to steady, from joined and left to started
+    Rollback,
 }
 
 /// `images`

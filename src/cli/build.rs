@@ -36,7 +36,7 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
         Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, again: false, emit }
     };
     let dir = project.pipeline().dir.clone();
-    let mut begun = running::begin(&dir, "build", &args.running, world, output).await?;
+    let mut begun = running::begin(&dir, "build", args.running.no_wait, world, output).await?;
     if begun.waited {
         project = Project::read(common, world, output, true)?;
     }

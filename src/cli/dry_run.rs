@@ -32,7 +32,7 @@ pub async fn run(args: &DryRunArgs, common: &Common, world: &World, output: Outp
         return shell(&project, &stages, world).await;
     }
     let dir = project.pipeline().dir.clone();
-    let mut begun = running::begin(&dir, "dry-run", &args.running, world, output).await?;
+    let mut begun = running::begin(&dir, "dry-run", args.running.no_wait, world, output).await?;
     if begun.waited {
         project = Project::read(common, world, output, true)?;
     }

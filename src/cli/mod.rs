@@ -26,6 +26,11 @@ pub mod project;
 pub mod running;
 pub mod signals;
 pub mod survey;
+pub mod swap;
+pub mod swap_goal;
+pub mod swap_plan;
+pub mod swap_run;
+pub mod swap_status;
 pub mod toolcheck;
 pub mod update;
 pub mod validate;
@@ -84,6 +89,7 @@ async fn run(cli: &Cli, world: &World, output: Output) -> Result<Exit, Failure> 
         Command::DryRun(args) => dry_run::run(args, common, world, output).await,
         Command::Build(args) => build::run(args, common, world, output).await,
         Command::Emit(args) => emit::run(args, common, world, output).await,
+        Command::Swap(args) => swap::run(args, common, world, output).await,
         Command::Images(args) => images::run(args, common, world, output).await,
         Command::Inputs(args) => inputs::run(args, common, world, output),
         Command::Explain(args) => explain::run(args, common, world, output).await,

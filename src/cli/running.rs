@@ -1,4 +1,4 @@
-//! A run from lock to exit code: what `build` and `dry-run` share.
+//! A run from lock to exit code: what `build`, `dry-run` and `swap` share.
 //!
 //! Wires the driver to lock, run folder, reporter and signals. Invariant: the lock is taken before the plan is made, so two runs
 //! never decide on the same state; signals are heard from before the lock on, so a waiting run can be stopped.
@@ -57,19 +57,13 @@ impl Drop for Unrecorded {
 ///
 /// # Errors
 /// Another run holds the lock and `--no-wait` was given (75); a signal came while waiting; the folder cannot be made.
-pub async fn begin(
-    dir: &std::path::Path,
-    command: &'static str,
-    args: &RunningArgs,
-    world: &World,
-    output: Output,
-) -> Result<Begun, Failure> {
+pub async fn begin(dir: &std::path::Path, command: &'static str, no_wait: bool, world: &World, output: Output) -> Result<Begun, Failure> {
     let dot = dir.join(".ovenbird");
     let run = world.new_run();
     let me = Holder { pid: std::process::id(), run: run.to_string(), command: command.to_owned() };
     let mut signals = signals::listen()?;
     let mut waited = false;
-    let taken = if args.no_wait {
+    let taken = if no_wait {
         RunLock::acquire(&dot, &me)
     } else {
         let tell = |holder: Option<&Holder>| {
@@ -126,7 +120,7 @@ fn jobs(args: &RunningArgs, plan: &Plan) -> usize {
 /// # Errors
 /// What `after` gives; everything that steps did is reported before.
 pub async fn carry_out(
-    mut begun: Begun,
+    begun: Begun,
     plan: &Plan,
     launch: &dyn Launch,
     args: &RunningArgs,
@@ -134,28 +128,72 @@ pub async fn carry_out(
     output: Output,
     after: impl FnOnce(&Results, &mut Journal<'_>) -> Result<(), Failure>,
 ) -> Result<Exit, Failure> {
-    let around = Surroundings { stdout_tty: world.stdout_tty, environment: &world.environment };
-    let asked = match args.progress {
-        Progress::Auto => None,
-        Progress::Terminal => Some(ReporterKind::Terminal),
-        Progress::Plain => Some(ReporterKind::Plain),
-        Progress::Github => Some(ReporterKind::Github),
-    };
-    let kind = choose::choose(args.json, asked, around);
-    let colour = choose::colour(kind, around) && (output.colour || kind == ReporterKind::Github);
-    let mut reporter = report::open(Style { here: &world.cwd, kind, colour, width: output.width, verbose: args.verbose });
     let plan_json = serde_json::to_vec_pretty(plan).map_err(|e| Failure::chain(Exit::Failed, &e))?;
     begun.folder.write_plan(&plan_json).map_err(|e| Failure::chain(Exit::Failed, &e))?;
-    let mut record = begun.folder.record()?;
-    let mut unwritten = None;
-
     let last = run_folder::last_seconds(&begun.dot);
     let seconds = |step: &StepId| last.get(&(step.kind.as_str().to_owned(), step.node.clone())).copied();
     let folder = begun.folder.clone();
     let log = |step: &StepId| folder.log(&step.to_string()).display().to_string();
     let settings = Settings { jobs: jobs(args, plan), keep_going: args.keep_going, seconds: &seconds, log: &log };
+    let started = Event::RunStarted {
+        run: begun.run.clone(),
+        command: begun.command.to_owned(),
+        pipeline: plan.pipeline.clone(),
+        to_build: plan.counts().build,
+        to_dry_run: plan.counts().dry_run,
+        to_retag: plan.counts().retag,
+        to_reuse: plan.counts().reuse - plan.counts().retag,
+        nodes: plan.nodes.iter().map(|planned| planned.node.clone()).collect(),
+        folder: begun.folder.path().display().to_string(),
+    };
+    let shown = Shown { progress: args.progress, json: args.json, verbose: args.verbose };
+    let work = async |signals: &mut mpsc::UnboundedReceiver<String>, journal: &mut Journal<'_>| {
+        journal.say(started);
+        let results = driver::drive(plan, &settings, launch, signals, journal).await;
+        let ended = if results.interrupted.is_some() { Ok(()) } else { after(&results, journal) };
+        let left = results.finished(journal);
+        (results, left, ended)
+    };
+    let (results, left, ended) = report_on(begun, shown, world, output, work).await?;
+    ended?;
+    Ok(exit(&results, &left))
+}
 
-    let (results, left, ended) = {
+/// How a run is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown {
+    /// By terminal and environment, or as asked.
+    pub progress: Progress,
+    /// One event a line.
+    pub json: bool,
+    /// The tools' output too.
+    pub verbose: bool,
+}
+
+/// Does `work` while its facts are shown and recorded, then cleans up and lets the lock go.
+///
+/// # Errors
+/// The record cannot be begun.
+pub async fn report_on<T>(
+    mut begun: Begun,
+    shown: Shown,
+    world: &World,
+    output: Output,
+    work: impl AsyncFnOnce(&mut mpsc::UnboundedReceiver<String>, &mut Journal<'_>) -> T,
+) -> Result<T, Failure> {
+    let around = Surroundings { stdout_tty: world.stdout_tty, environment: &world.environment };
+    let asked = match shown.progress {
+        Progress::Auto => None,
+        Progress::Terminal => Some(ReporterKind::Terminal),
+        Progress::Plain => Some(ReporterKind::Plain),
+        Progress::Github => Some(ReporterKind::Github),
+    };
+    let kind = choose::choose(shown.json, asked, around);
+    let colour = choose::colour(kind, around) && (output.colour || kind == ReporterKind::Github);
+    let mut record = begun.folder.record()?;
+    let mut reporter = report::open(Style { here: &world.cwd, kind, colour, width: output.width, verbose: shown.verbose });
+    let mut unwritten = None;
+    let done = {
         let mut sink = |event: &Stamped| {
             // Lines are in the step's own log; the record keeps facts.
             if !matches!(event.event, Event::LinesReceived { .. }) {
@@ -167,22 +205,7 @@ pub async fn carry_out(
             reporter.event(event);
         };
         let mut journal = Journal::new(&mut sink);
-        let counts = plan.counts();
-        journal.say(Event::RunStarted {
-            run: begun.run.clone(),
-            command: begun.command.to_owned(),
-            pipeline: plan.pipeline.clone(),
-            to_build: counts.build,
-            to_dry_run: counts.dry_run,
-            to_retag: counts.retag,
-            to_reuse: counts.reuse - counts.retag,
-            nodes: plan.nodes.iter().map(|planned| planned.node.clone()).collect(),
-            folder: begun.folder.path().display().to_string(),
-        });
-        let results = driver::drive(plan, &settings, launch, &mut begun.signals, &mut journal).await;
-        let ended = if results.interrupted.is_some() { Ok(()) } else { after(&results, &mut journal) };
-        let left = results.finished(&mut journal);
-        (results, left, ended)
+        work(&mut begun.signals, &mut journal).await
     };
     reporter.finish();
     if let Err(error) = begun.folder.clear_temp() {
@@ -192,8 +215,7 @@ pub async fn carry_out(
         output.warn(&format!("the record of this run is not complete: {error}"));
     }
     drop(begun.lock);
-    ended?;
-    Ok(exit(&results, &left))
+    Ok(done)
 }
 
 fn exit(results: &Results, left: &[Leftover]) -> Exit {

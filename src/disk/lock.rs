@@ -101,6 +101,15 @@ impl RunLock {
     }
 }
 
+/// Who holds the lock now; `None`: nobody. Takes nothing.
+pub fn held(dot: &Path) -> Option<Holder> {
+    let mut file = File::open(dot.join("lock")).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => read(&mut file),
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
 impl Drop for RunLock {
     /// Empties the file, so that nobody reads a holder that is gone. The lock itself goes with the file handle, here or when the
     /// process is killed.
@@ -130,7 +139,9 @@ mod tests {
         let first = RunLock::acquire(dot.path(), &me("a")).unwrap();
         let error = RunLock::acquire(dot.path(), &me("b")).unwrap_err();
         assert_eq!(error.to_string(), "held by `ovenbird build`, run a, process 7");
+        assert_eq!(held(dot.path()), Some(me("a")));
         drop(first);
+        assert_eq!(held(dot.path()), None);
         let second = RunLock::acquire(dot.path(), &me("b")).unwrap();
         assert!(RunLock::acquire(dot.path(), &me("c")).unwrap_err().to_string().contains("run b"));
         drop(second);

@@ -6,6 +6,7 @@
 pub mod atomic;
 pub mod lock;
 pub mod run_folder;
+pub mod swap_memory;
 pub mod swap_tfvars;
 mod terraform_folder;
 pub mod tfvars;

@@ -7,6 +7,7 @@ use crate::event::{Event, Outcome, TaskStatus};
 use crate::model::artifact::Leftover;
 use crate::report::gate;
 use crate::report::style::{Text, Tone, count, seconds};
+use crate::report::swap;
 
 /// How much is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +81,7 @@ pub(super) fn lines(event: &Event, detail: Detail) -> Vec<Text> {
             let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
             vec![verb(Tone::Warn, "not written").add(Tone::Plain, format!("{path}: no image of {}", missing.join(", ")))]
         }
+        Event::Swap(fact) => swap::lines(fact, steps),
         Event::GateStarted { .. } | Event::GateLooked { .. } | Event::GateFinished { .. } => gate::lines(event, steps),
         Event::Interrupted { signal, again: false } => {
             vec![verb(Tone::Warn, signal).add(Tone::Plain, "stopping and cleaning up; once more skips the waits")]

@@ -15,6 +15,8 @@ pub mod plan_text;
 pub mod problems;
 pub mod style;
 mod summary;
+pub mod swap;
+pub mod swap_status;
 mod terminal;
 
 #[cfg(test)]
@@ -27,6 +29,7 @@ mod tests;
 use std::io;
 use std::path::Path;
 
+use crate::event::swap::SwapFact;
 use crate::event::{Event, Outcome, Stamped};
 use crate::report::choose::ReporterKind;
 use crate::report::feed::Feed;
@@ -80,7 +83,7 @@ struct OnStdout {
 fn seen_from(here: &str, event: &Event) -> Option<Event> {
     let mut event = event.clone();
     let path = match &mut event {
-        Event::RunStarted { folder, .. } => Some(folder),
+        Event::RunStarted { folder, .. } | Event::Swap(SwapFact::Started { folder, .. }) => Some(folder),
         Event::StepStarted { log, .. } => Some(log),
         Event::StepFinished { outcome: Outcome::Failed(failure), .. } => failure.log.as_mut(),
         _ => None,

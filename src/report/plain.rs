@@ -41,6 +41,7 @@ pub(super) fn prefix(event: &Event) -> Option<&StepId> {
         | Event::StepBlocked { .. }
         | Event::Emitted { .. }
         | Event::EmitSkipped { .. }
+        | Event::Swap(_)
         | Event::GateStarted { .. }
         | Event::GateLooked { .. }
         | Event::GateFinished { .. }

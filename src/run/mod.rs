@@ -21,5 +21,16 @@ pub mod queue;
 mod reconcile;
 pub mod scratch;
 pub mod step;
+pub mod swap;
+pub mod swap_asks;
+mod swap_gates;
+mod swap_git;
+pub mod swap_hands;
+#[cfg(test)]
+mod swap_model;
+mod swap_record;
+mod swap_terraform;
+#[cfg(test)]
+mod swap_tests;
 pub mod toolcheck;
 mod watch;

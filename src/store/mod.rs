@@ -8,6 +8,7 @@
 //! trees/<digest, 64 hex>.json          files of one folder or role, shared by manifests
 //! verdicts/<dry-run key, 64 hex>.json  what a dry run found
 //! runs/<run id>/<name>                 records of past runs
+//! swaps/<swap>/<ami>.json              an AMI that went through a swap to its end
 //! ```
 
 mod manifests;
@@ -22,6 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::digest::{Digest, DryRunKey, StageKey};
+use crate::model::name::Name;
 use crate::model::node::RunId;
 use crate::model::verdict::Verdict;
 
@@ -155,6 +157,16 @@ impl State {
     /// Keeps the bytes of a manifest under its key.
     pub async fn put_manifest(&self, key: &StageKey, bytes: Vec<u8>) -> Result<(), StateError> {
         self.put(&json("manifests", key.0), bytes).await
+    }
+
+    /// Has an AMI been through a swap.
+    pub async fn swapped(&self, swap: &Name, ami: &str) -> Result<bool, StateError> {
+        Ok(self.get(&format!("swaps/{swap}/{ami}.json")).await?.is_some())
+    }
+
+    /// Remembers that an AMI has been through a swap, and how that ended.
+    pub async fn put_swapped(&self, swap: &Name, ami: &str, how: &impl Serialize) -> Result<(), StateError> {
+        self.put_json(&format!("swaps/{swap}/{ami}.json"), how).await
     }
 
     /// A record of a past run.

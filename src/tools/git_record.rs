@@ -91,6 +91,21 @@ impl Tracked {
         self.git().args(["update-ref", "-m", "ovenbird: the push was refused", "HEAD", &format!("{commit}~1"), commit])
     }
 
+    /// Where the folder lies in its repository.
+    pub fn prefix(&self) -> CommandLine {
+        self.git().args(["rev-parse", "--show-prefix"])
+    }
+
+    /// Checks a commit out beside, in a folder that is not there yet.
+    pub fn add_tree(&self, folder: &Path, commit: &str) -> CommandLine {
+        self.git().args(["worktree", "add", "--quiet", "--force", "--detach"]).arg(folder).arg(commit)
+    }
+
+    /// Removes such a checkout.
+    pub fn drop_tree(&self, folder: &Path) -> CommandLine {
+        self.git().args(["worktree", "remove", "--force"]).arg(folder)
+    }
+
     /// Puts the file back as the last commit has it.
     pub fn restore(&self) -> CommandLine {
         self.git().args(["checkout", "--quiet", "HEAD", "--", &self.file])
