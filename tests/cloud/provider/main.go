@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov5"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov5/tf5server"
@@ -25,10 +26,19 @@ func main() {
 	} else {
 		p.schemas, p.broken = load(filepath.Join(filepath.Dir(executable), "schema.json"))
 	}
+	go endWithParent()
 	if err := tf5server.Serve(address, func() tfprotov5.ProviderServer { return p }); err != nil {
 		fmt.Fprintln(os.Stderr, "terraform-provider-aws:", err)
 		os.Exit(1)
 	}
+}
+
+// endWithParent: a plugin whose Terraform was killed is left behind and asks nothing any more. Tests kill a hundred.
+func endWithParent() {
+	for parent := os.Getppid(); os.Getppid() == parent; {
+		time.Sleep(step)
+	}
+	os.Exit(1)
 }
 
 type provider struct {
