@@ -164,6 +164,42 @@ fn every_file_says_what_it_owns_and_holds_one_thing() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// A memo holds as long as every answer of the disk does, so what follows a stage may ask nobody but the snapshot, which notes it.
+#[test]
+fn what_follows_a_stage_asks_the_disk_only_through_the_snapshot() {
+    // These run before or after the following, or are what the snapshot is made of.
+    const OTHERS: &[&str] = &[
+        "ansible_cfg",
+        "collect",
+        "declared",
+        "environment",
+        "hash",
+        "installed",
+        "opened",
+        "plugins",
+        "requirements",
+        "snapshot",
+        "tests",
+        "walk",
+    ];
+    const ASKING: &[&str] =
+        &["fs::", "File::open", ".is_dir()", ".is_file()", ".exists()", ".is_symlink()", "canonicalize(", "read_dir(", "read_link("];
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let Some(name) = path.strip_prefix("src/inputs/").map(|rest| rest.split(['/', '.']).next().unwrap()) else { continue };
+        if OTHERS.contains(&name) {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for (at, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            for word in ASKING.iter().filter(|word| line.contains(**word)) {
+                wrong.push(format!("{path}:{}: `{word}` asks the disk past the snapshot", at + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn no_room_hands_on_another_rooms_names() {
     let mut wrong = Vec::new();

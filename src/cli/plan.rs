@@ -2,6 +2,8 @@
 //!
 //! Invariant: the value that is printed, serialised and saved is the value that `build` executes.
 
+use std::mem::ManuallyDrop;
+
 use serde_json::json;
 
 use crate::cli::args::{Common, PlanArgs};
@@ -23,10 +25,11 @@ use crate::report::plan_text;
 pub async fn run(args: &PlanArgs, common: &Common, world: &World, output: Output) -> Result<Exit, Failure> {
     let loaded = project::load_files(common, world, output, false)?;
     let mut survey = Survey::open(&loaded.pipeline, world).await?;
-    let mut project = survey.beside(Project::reading(loaded, world), output).await?;
+    // The process ends with this command: to free a large tree name by name would take as long as to key it.
+    let mut project = ManuallyDrop::new(survey.beside(Project::reading(loaded, world), output).await?);
     let wishes = Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, again: false, emit: None };
     update::fill_missing(&mut project, Some(&survey.catalog), common, world, output).await?;
-    let planning = Planning::make(&project, world, Some(&survey), &survey.state, &wishes, output).await?;
+    let planning = ManuallyDrop::new(Planning::make(&project, world, Some(&survey), &survey.state, &wishes, output).await?);
     let plan = &planning.plan;
     if let Some(file) = &args.out {
         let file = world.absolute(file);

@@ -127,7 +127,7 @@ impl Reach<'_> {
             return true;
         }
         let text = self.world.text(file);
-        if super::world::is_large(file) {
+        if self.world.is_large(file) {
             self.widen(None, "a template that is too large to be read", &scope, 1);
         }
         // `#jinja2: variable_start_string:'[%'` as the first line.

@@ -95,7 +95,7 @@ pub(super) struct Snapshot {
     /// Places that were asked for one by one.
     places: Mutex<Map<Option<Kind>>>,
     links: Mutex<Map<Leads>>,
-    /// A file was read twice and held two things.
+    /// The answers cannot be told again: a file was read twice and held two things, or something was looked at that is not noted.
     moving: AtomicBool,
     /// Was taken in the same call; spares listing and hashing again what it knows.
     earlier: Option<Box<Snapshot>>,
@@ -220,6 +220,19 @@ impl Snapshot {
             None => drop(files.insert(path.as_os_str().to_owned(), content)),
         }
         read.map(|(bytes, _)| bytes)
+    }
+
+    /// Has a file more bytes. Its content is noted, so the answer is as good as that.
+    pub(super) fn is_larger_than(&self, path: &Path, bytes: usize) -> bool {
+        if self.content(path).is_none() {
+            locked(&self.files).insert(path.as_os_str().to_owned(), hash::content(path));
+        }
+        fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > bytes as u64)
+    }
+
+    /// Something was looked at that is not noted: nothing of this call can be kept.
+    pub(super) fn looked_elsewhere(&self) {
+        self.moving.store(true, Ordering::Relaxed);
     }
 
     /// What a file held when it was read for parsing; links are followed.

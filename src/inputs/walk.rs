@@ -281,6 +281,7 @@ impl Walk<'_> {
     }
 
     fn count_outside(&mut self, folder: &Path) -> usize {
+        self.disk.looked_elsewhere();
         let mut waiting = vec![folder.to_owned()];
         while let Some(folder) = waiting.pop() {
             for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {

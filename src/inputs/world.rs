@@ -184,9 +184,14 @@ impl<'a> World<'a> {
             return *known;
         }
         let text = self.text(path);
-        let quiet = judge(&text) && !(text.is_empty() && is_large(path));
+        let quiet = judge(&text) && !(text.is_empty() && self.disk.is_larger_than(path, MAX_TEXT));
         self.quiet.lock().unwrap_or_else(PoisonError::into_inner).insert(path.as_os_str().to_owned(), quiet);
         quiet
+    }
+
+    /// Is it more than is searched as text.
+    pub(super) fn is_large(&self, path: &Path) -> bool {
+        self.disk.is_larger_than(path, MAX_TEXT)
     }
 
     /// What a file of variables assigns; these are its documents.
@@ -253,11 +258,6 @@ fn never(root: &Path, pipeline: &Pipeline, config: &AnsibleConfig) -> BTreeMap<P
         add(password, "vault password files");
     }
     never
-}
-
-/// Is it more than is searched as text.
-pub(super) fn is_large(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > MAX_TEXT as u64)
 }
 
 fn files_below(disk: &Snapshot, folder: &Path) -> Vec<PathBuf> {
