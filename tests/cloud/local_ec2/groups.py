@@ -154,7 +154,10 @@ def patch(groups: Groups) -> None:
     FakeAutoScalingGroup.set_desired_capacity = _wish
     FakeAutoScalingGroup.update = _updated
     # Recorded at the launch: the group may have moved on, and so may the template's default version.
-    InstanceState.launch_template = property(lambda member: getattr(member, "template", None))
+    InstanceState.launch_template = property(lambda member: member.template)
+    # What the scaler knows of its own launches, for those that `AttachInstances` brought.
+    InstanceState.template, InstanceState.activity = None, None
+    InstanceState.since, InstanceState.booted, InstanceState.ending = 0.0, True, False
 
     as_backend = {
         "create_auto_scaling_group": lambda backend, **spec: groups.create(backend, **spec),

@@ -81,7 +81,11 @@ class Scaler:
         for region, backend in [*autoscaling_backends[ACCOUNT].items()]:
             for group in [*backend.autoscaling_groups.values()]:
                 some = True
-                self._look(region, backend, group)
+                try:
+                    self._look(region, backend, group)
+                except Exception:
+                    # The other groups go on.
+                    traceback.print_exc()
         for region, name in [*self._placed]:
             if name not in autoscaling_backends[ACCOUNT][region].autoscaling_groups:
                 del self._placed[region, name]

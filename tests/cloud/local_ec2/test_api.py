@@ -199,6 +199,19 @@ class Groups(Api):
         self.refused("ResourceInUse", account.asg.delete_auto_scaling_group, AutoScalingGroupName="forced")
         account.clear("forced")
 
+    def test_an_instance_can_be_attached_and_ended_through_its_group(self) -> None:
+        account = Account(self.server)
+        account.template("attached", account.light("attached"), "blue")
+        account.group("attached", "attached", 0)
+        self.addCleanup(account.clear, "attached")
+        one = self.instance()
+        account.asg.attach_instances(AutoScalingGroupName="attached", InstanceIds=[one])
+        self.assertEqual([(each["InstanceId"], each["LifecycleState"]) for each in account.members("attached")], [(one, "InService")])
+        account.asg.terminate_instance_in_auto_scaling_group(InstanceId=one, ShouldDecrementDesiredCapacity=True)
+        account.wait_size("attached", 0)
+        state = self.ec2.describe_instances(InstanceIds=[one])["Reservations"][0]["Instances"][0]["State"]["Name"]
+        self.assertEqual(state, "terminated")
+
     def test_sizes_move_the_capacity_into_their_bounds(self) -> None:
         account = Account(self.server)
         account.template("bounds", account.light("bounds"), "blue")
