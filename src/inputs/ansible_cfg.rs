@@ -3,7 +3,7 @@
 //! Reads that one file and the environment handed in. Invariant: the same file that this finds is what `ANSIBLE_CONFIG` is set to
 //! in the child, so Ansible's own search can never find another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{InputContext, hash, names};
@@ -17,6 +17,9 @@ const PLUGIN_PATHS: &[(&str, &str)] = &[
     ("cache_plugins", "ANSIBLE_CACHE_PLUGINS"),
     ("callback_plugins", "ANSIBLE_CALLBACK_PLUGINS"),
     ("connection_plugins", "ANSIBLE_CONNECTION_PLUGINS"),
+    ("cliconf_plugins", "ANSIBLE_CLICONF_PLUGINS"),
+    ("httpapi_plugins", "ANSIBLE_HTTPAPI_PLUGINS"),
+    ("netconf_plugins", "ANSIBLE_NETCONF_PLUGINS"),
     ("doc_fragment_plugins", "ANSIBLE_DOC_FRAGMENT_PLUGINS"),
     ("filter_plugins", "ANSIBLE_FILTER_PLUGINS"),
     ("inventory_plugins", "ANSIBLE_INVENTORY_PLUGINS"),
@@ -46,7 +49,13 @@ pub(super) struct AnsibleConfig {
     pub(super) vars_everywhere: bool,
     /// Where Ansible writes its log: no input wherever it lies.
     pub(super) logs: Vec<PathBuf>,
-    /// Files that hold vault passwords: never hashed.
+    /// Tasks run on this machine unless something says otherwise.
+    pub(super) local_transport: bool,
+    /// Arguments of ssh, and the program.
+    pub(super) ssh: Vec<String>,
+    /// Full names of plugins in any setting: callbacks, plugins of variables, strategies….
+    pub(super) qualified: BTreeSet<String>,
+    /// Files that hold passwords: never hashed.
     pub(super) password_files: Vec<PathBuf>,
 }
 
@@ -67,7 +76,12 @@ impl AnsibleConfig {
             if path.is_file() {
                 let label = names::inside(root, &path).unwrap_or_else(|| format!("cfg:{}", names::last(&path).trim_start_matches('.')));
                 let (text, _) = hash::read(&path, 1 << 20).unwrap_or_default();
-                settings = defaults(&String::from_utf8_lossy(&text));
+                let text = String::from_utf8_lossy(&text);
+                found.qualified = qualified(&text);
+                settings = defaults(&text);
+                let lines = text.lines().filter_map(|line| line.split_once('='));
+                let arguments = lines.filter(|(key, _)| key.trim_start().starts_with("ssh_") && !key.contains("key"));
+                found.ssh = arguments.map(|(_, value)| value.trim().to_owned()).collect();
                 found.file = Some((path, label));
                 break;
             }
@@ -105,7 +119,14 @@ impl AnsibleConfig {
         let enabled =
             get("ANSIBLE_CALLBACKS_ENABLED", &["callbacks_enabled", "callback_whitelist"]).map(|(list, _)| list).unwrap_or_default();
         found.callbacks_enabled = enabled.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let transport = get("ANSIBLE_TRANSPORT", &["transport"]).map(|(value, _)| value).unwrap_or_default();
+        found.local_transport = super::named::is_here(&transport);
+        for (_, value) in context.environment.iter().filter(|(name, _)| name.starts_with("ANSIBLE_")) {
+            found.qualified.extend(qualified(value));
+        }
         found.password_files = paths(get("ANSIBLE_VAULT_PASSWORD_FILE", &["vault_password_file"]));
+        found.password_files.extend(paths(get("ANSIBLE_BECOME_PASSWORD_FILE", &["become_password_file"])));
+        found.password_files.extend(paths(get("ANSIBLE_CONNECTION_PASSWORD_FILE", &["connection_password_file"])));
         if let Some((list, base)) = get("ANSIBLE_VAULT_IDENTITY_LIST", &["vault_identity_list"]) {
             let files = list.split(',').filter_map(|item| item.trim().rsplit('@').next().map(str::to_owned));
             found.password_files.extend(files.filter(|f| f != "prompt").map(|f| expand(&base, &f, root, context)));
@@ -123,6 +144,15 @@ fn expand(base: &Path, text: &str, cwd: &Path, context: &InputContext) -> PathBu
         Some(rest) => names::join(home, rest),
         None => names::join(base, &text),
     }
+}
+
+/// Words that are names of plugins with their collection.
+fn qualified(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.')));
+    words
+        .filter(|word| word.matches('.').count() >= 2 && !word.starts_with(|c: char| c == '.' || c.is_ascii_digit()))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// `[defaults]` as Python's configparser reads it: `=` or `:`, `;` ends a line, indented lines go on.

@@ -21,7 +21,9 @@ impl<'n> Arguments<'n> {
     /// Every value of a parameter, with its line; not scalars give nothing.
     pub(super) fn get(&self, name: &str) -> Vec<(String, usize)> {
         let nodes = self.nodes.iter().flat_map(|n| n.get_all(name)).flat_map(Node::one_or_many);
-        let nodes = nodes.filter_map(|n| n.text().map(|t| (t.to_owned(), n.line)));
+        // What is marked as no template is taken as it stands, which no name here can say.
+        let raw = |n: &Node, text: &str| n.tag.as_deref() == Some("!unsafe") && jinja::templated(text);
+        let nodes = nodes.filter_map(|n| n.text().map(|t| (if raw(n, t) { format!("{}{t}", jinja::RAW) } else { t.to_owned() }, n.line)));
         let words = self.words.iter().filter(|(key, _)| key.as_deref() == Some(name)).map(|(_, v)| (v.clone(), self.line));
         nodes.chain(words).collect()
     }
@@ -48,13 +50,16 @@ impl<'n> Arguments<'n> {
         self.words.iter().filter(|(key, _)| key.is_none()).map(|(_, v)| v.as_str()).collect::<Vec<_>>().join(" ")
     }
 
+    /// What a switch says; `None`: nothing, or nothing that is known. Of several that differ, which one wins is not modelled.
     pub(super) fn yes(&self, name: &str) -> Option<bool> {
-        let (value, _) = self.get(name).into_iter().next()?;
-        match value.to_lowercase().as_str() {
+        let said = self.get(name).into_iter().map(|(value, _)| match value.to_lowercase().as_str() {
             "yes" | "true" | "on" | "1" | "y" | "t" => Some(true),
             "no" | "false" | "off" | "0" | "n" | "f" => Some(false),
             _ => None,
-        }
+        });
+        let mut said = said.collect::<std::collections::BTreeSet<_>>().into_iter();
+        let one = said.next().flatten();
+        if said.next().is_none() { one } else { None }
     }
 }
 

@@ -134,6 +134,8 @@ fn always(ansible_config: Option<&Path>, ansible_home: &Path) -> BTreeMap<String
     BTreeMap::from([
         ("ANSIBLE_CONFIG".to_owned(), text(ansible_config.unwrap_or(&empty_config(ansible_home)))),
         ("ANSIBLE_HOME".to_owned(), text(ansible_home)),
+        // Facts of an earlier run are in no key.
+        ("ANSIBLE_CACHE_PLUGIN".to_owned(), "memory".to_owned()),
         ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
         ("PYTHONUNBUFFERED".to_owned(), "1".to_owned()),
         ("LANG".to_owned(), "C.UTF-8".to_owned()),

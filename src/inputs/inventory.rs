@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::globs::Look;
 use super::hash::Content;
 use super::known::Known;
 use super::reach::{Reach, Scope};
@@ -43,7 +44,13 @@ impl Reach<'_> {
             self.variables.blind.get_or_insert_with(|| format!("`{label}`, an inventory that is a program"));
             return self.widen(None, "an inventory that is a program runs on this machine", scope, 1);
         }
-        if matches!(file.extension().and_then(|e| e.to_str()), Some("yml" | "yaml" | "json")) {
+        let end = file.extension().and_then(|e| e.to_str());
+        if end == Some("toml") {
+            let label = self.world.label(file, "");
+            self.variables.blind.get_or_insert_with(|| format!("`{label}`, an inventory in TOML"));
+        }
+        // Without an end it is tried as YAML first.
+        if matches!(end, Some("yml" | "yaml" | "json")) || end.is_none() && self.look(file) == Look::Variables {
             self.vars(file, scope, why);
             if let Parsed::Yaml(documents) = &*self.world.yaml(file) {
                 for document in documents {
@@ -60,13 +67,21 @@ impl Reach<'_> {
         let bytes = self.world.disk.read(file, crate::syntax::yaml::MAX_BYTES).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         self.jinja(&text, scope, 1);
+        self.inventory_lines(&text);
+    }
+
+    /// Variables in the lines of an INI inventory.
+    pub(super) fn inventory_lines(&mut self, text: &str) {
         for line in text.lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {
             // `host a=1 b=2`, and `name = value` below `[group:vars]`.
-            for (name, value) in jinja::words(line).into_iter().filter_map(|(name, value)| Some((name?, value))) {
-                self.variables.assign(&name, Known::Text(value));
+            for (name, value) in jinja::shell_words(line).into_iter().filter_map(|(name, value)| Some((name?, value))) {
+                self.variables.assign(&name, evaluated(&value));
+            }
+            if let Some(host) = line.split_whitespace().next().filter(|host| host.contains('/') && !host.contains('=')) {
+                self.variables.assign("inventory_hostname", Known::Text(host.to_owned()));
             }
             if let Some((name, value)) = line.split_once('=').filter(|(name, _)| name.ends_with(' ') || name.ends_with('\t')) {
-                self.variables.assign(name.trim(), Known::Text(value.trim().trim_matches(['\'', '"']).to_owned()));
+                self.variables.assign(name.trim(), evaluated(value.trim()));
             }
         }
     }
@@ -88,5 +103,23 @@ impl Reach<'_> {
             Kind::Sequence(items) => items.iter().for_each(|item| self.every_variable(item)),
             Kind::Scalar { .. } => {}
         }
+    }
+}
+
+/// A value as an INI inventory gives it: Python evaluates what it can (`1.10` is a number), all else is the text itself.
+fn evaluated(value: &str) -> Known {
+    if let Some(inner) = jinja::quoted(value) {
+        return Known::Text(inner.to_owned());
+    }
+    let literal = value.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '\'' | '"' | '[' | '(' | '+' | '-' | '.'))
+        || value.starts_with('{') && !value.starts_with("{{")
+        || value.len() > 1 && value[1..].starts_with(['\'', '"']);
+    // A path that begins with a dot, and a version of three parts, are no numbers.
+    let text =
+        value.starts_with("./") || value.starts_with("../") || value.split('.').count() > 2 && !value.contains(['\'', '"', '[', '(']);
+    if literal && !text {
+        Known::Open(format!("is `{}`, which Python evaluates", super::known::one_line(value)))
+    } else {
+        Known::Text(value.to_owned())
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: an item that is not known is an error with its reason, never left out.
 
+use std::collections::BTreeSet;
+
 use super::assigned::Variables;
 use super::jinja::{self, Piece};
 use super::known::{Known, one_line};
@@ -103,5 +105,24 @@ impl Variables {
             Known::Each(_) | Known::Alternatives(_) => return Err("is a loop in a loop".to_owned()),
         }
         Ok(items)
+    }
+
+    /// May a text have `..` in it, by itself or by any value that its words have.
+    pub(super) fn may_climb(&self, text: &str) -> bool {
+        let (mut seen, mut waiting) = (BTreeSet::new(), vec![text.to_owned()]);
+        while let Some(text) = waiting.pop() {
+            if text.contains("..") {
+                return true;
+            }
+            if !text.contains("{{") && !text.contains("{%") {
+                continue;
+            }
+            for word in text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()) {
+                if seen.insert(word.to_owned()) {
+                    self.ask(word).iter().flat_map(|values| values.iter()).for_each(|value| value.texts(&mut waiting));
+                }
+            }
+        }
+        false
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn templated(text: &str) -> bool {
 }
 
 /// Where `word` stands. Templates are long and mostly hold none of the words that are looked for.
-fn places<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
+pub(super) fn places<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
     memchr::memmem::find_iter(text.as_bytes(), word.as_bytes())
 }
 
@@ -142,59 +142,10 @@ pub(super) fn qualified(text: &str) -> Vec<(String, usize)> {
     found
 }
 
-/// Tests that look at this machine's files, and filters that do.
-const FILE_TESTS: &[&str] = &[
-    "abs_file",
-    "directory",
-    "exists",
-    "file",
-    "is_dir",
-    "is_file",
-    "is_link",
-    "is_mount",
-    "is_same_file",
-    "link",
-    "link_exists",
-    "mount",
-    "same_file",
-];
-const FILE_FILTERS: &[&str] = &["fileglob", "realpath"];
-
-/// A filter or test of Ansible's own that looks at files (`x | fileglob`, `x is exists`), with the 0-based line.
-pub(super) fn asks_for_files(text: &str) -> Option<(&'static str, usize)> {
-    for (start, names) in [("|", FILE_FILTERS), (" is ", FILE_TESTS), (" is not ", FILE_TESTS)] {
-        for at in places(text, start) {
-            let after = text[at + start.len()..].trim_start();
-            let end = after.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).unwrap_or(after.len());
-            let word = short(&after[..end]);
-            if let Some(name) = names.iter().find(|name| **name == word) {
-                return Some((name, text[..at].matches('\n').count()));
-            }
-        }
-    }
-    None
-}
-
-/// The line of a look-up function that is handed on instead of called (`{% set f = lookup %}`).
-pub(super) fn renamed(text: &str) -> Option<usize> {
-    for name in ["lookup", "query", "q"] {
-        for at in places(text, name) {
-            let before = text[..at].trim_end().chars().next_back();
-            let after = text[at + name.len()..].trim_start().chars().next();
-            let handed_on = matches!(before, Some('=' | '(' | '[' | ',' | ':')) && matches!(after, Some('%' | '}' | ')' | ']' | ',' | '|'));
-            let latest = |one: &str, other: &str| text[..at].rfind(one).max(text[..at].rfind(other));
-            if handed_on && latest("{{", "{%") > latest("}}", "%}") {
-                return Some(text[..at].matches('\n').count());
-            }
-        }
-    }
-    None
-}
-
 /// Longest call or statement that is taken apart: a text that opens thousands and closes none must not be read thousands of times.
 const LONGEST: usize = 4_000;
 
-fn start_of(text: &str) -> &str {
+pub(super) fn start_of(text: &str) -> &str {
     &text[..text.floor_char_boundary(LONGEST)]
 }
 
@@ -206,7 +157,7 @@ pub(super) fn short(name: &str) -> String {
 }
 
 /// The text up to the `)` that ends it.
-fn balanced(text: &str) -> Option<&str> {
+pub(super) fn balanced(text: &str) -> Option<&str> {
     let (mut depth, mut quote) = (0_usize, None);
     for (at, c) in text.char_indices() {
         match (quote, c) {
@@ -246,21 +197,50 @@ pub(super) fn included(text: &str) -> Vec<(Result<String, String>, usize)> {
     names
 }
 
-/// `src=a dest="b c"`: pairs, and words without `=`. Quotes are taken off, Jinja is kept together.
+/// `src=a dest="b c"` as Ansible takes it apart: pairs, and words without `=`. Quotes are taken off where they stand around a whole
+/// value (elsewhere they are a part of the name); what is escaped comes out as a template that nobody can resolve.
 pub(super) fn words(text: &str) -> Vec<(Option<String>, String)> {
+    let bare = |word: String| match quoted(&word) {
+        Some(inner) => inner.to_owned(),
+        None if word.contains('\\') => format!("{RAW}{word}"),
+        None => word,
+    };
+    cut(text, true).into_iter().map(|word| pair(word, bare)).collect()
+}
+
+/// The same as a shell takes it apart: quotes go wherever they stand.
+pub(super) fn shell_words(text: &str) -> Vec<(Option<String>, String)> {
+    let bare = |word: String| if word.contains('\\') { format!("{RAW}{word}") } else { word };
+    cut(text, false).into_iter().map(|word| pair(word, bare)).collect()
+}
+
+/// Before a text that Ansible takes as it is, or otherwise than it stands there.
+pub(super) const RAW: &str = "{% raw %}";
+
+fn pair(word: String, bare: impl Fn(String) -> String) -> (Option<String>, String) {
+    match word.split_once('=') {
+        Some((key, value)) if !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_') => {
+            (Some(key.to_owned()), bare(value.to_owned()))
+        }
+        _ => (None, bare(word)),
+    }
+}
+
+/// At blanks outside of quotes and of Jinja.
+fn cut(text: &str, keep_quotes: bool) -> Vec<String> {
     let (mut words, mut word, mut quote, mut braces) = (Vec::new(), String::new(), None, 0_usize);
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {
         match quote {
             Some(open) if c == open => {
                 quote = None;
-                if braces > 0 {
+                if keep_quotes || braces > 0 {
                     word.push(c);
                 }
             }
             None if matches!(c, '\'' | '"') => {
                 quote = Some(c);
-                if braces > 0 {
+                if keep_quotes || braces > 0 {
                     word.push(c);
                 }
             }
@@ -274,17 +254,16 @@ pub(super) fn words(text: &str) -> Vec<(Option<String>, String)> {
                 characters.next();
             }
             None if c.is_whitespace() && braces == 0 => words.push(std::mem::take(&mut word)),
+            Some(_) if c == '\\' => {
+                word.push(c);
+                word.extend(characters.next());
+            }
             _ => word.push(c),
         }
     }
     words.push(word);
-    let pair = |word: String| match word.split_once('=') {
-        Some((key, value)) if !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_') => {
-            (Some(key.to_owned()), value.to_owned())
-        }
-        _ => (None, word),
-    };
-    words.into_iter().filter(|w| !w.is_empty()).map(pair).collect()
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 #[cfg(test)]

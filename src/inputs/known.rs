@@ -26,11 +26,14 @@ impl Known {
     /// A node with its templates left as text.
     pub(super) fn of(node: &Node) -> Self {
         match &node.kind {
-            Kind::Scalar { .. } if node.tag.as_deref() == Some("!vault") => Self::Open("is encrypted".to_owned()),
-            Kind::Scalar { text, plain: true } if node.tag.is_none() => {
-                printed(text).map_or_else(|| Self::Open(format!("is `{}`, no text", one_line(text))), Self::Text)
-            }
-            Kind::Scalar { text, .. } => Self::Text(text.clone()),
+            Kind::Scalar { text, plain } => match node.tag.as_deref() {
+                Some("!vault" | "!vault-encrypted") => Self::Open("is encrypted".to_owned()),
+                Some("!unsafe") if super::jinja::templated(text) => Self::Open("is a text with braces that is no template".to_owned()),
+                None if !*plain => Self::Text(text.clone()),
+                Some("!" | "!unsafe" | "tag:yaml.org,2002:str") => Self::Text(text.clone()),
+                None => printed(text).map_or_else(|| Self::Open(format!("is `{}`, no text", one_line(text))), Self::Text),
+                Some(tag) => Self::Open(format!("is what `{}` makes of it", one_line(tag))),
+            },
             Kind::Sequence(items) => Self::List(items.iter().map(|item| Self::of(item)).collect()),
             Kind::Mapping(pairs) => {
                 let mut own: Vec<&str> = pairs.iter().filter_map(|(key, _)| key.text()).filter(|key| *key != "<<").collect();
@@ -48,6 +51,17 @@ impl Known {
                 }
                 Self::Map(map)
             }
+        }
+    }
+
+    /// Every text in it.
+    pub(super) fn texts(&self, found: &mut Vec<String>) {
+        match self {
+            Self::Text(text) => found.push(text.clone()),
+            Self::List(items) => items.iter().for_each(|item| item.texts(found)),
+            Self::Map(map) => map.values().for_each(|item| item.texts(found)),
+            Self::Each(inner) | Self::Alternatives(inner) => inner.texts(found),
+            Self::Open(_) | Self::Counted => {}
         }
     }
 
@@ -100,9 +114,11 @@ fn printed(text: &str) -> Option<String> {
     }
     // Hexadecimal, binary, with `_`, exponents, base 60, infinity: numbers all of them. A date or a version of three parts is not.
     let odd = rest.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'_' | b'x' | b'.' | b'+' | b'-' | b':'))
-        && (rest.contains(['_', ':', 'x']) || rest.contains(['e', 'E']) && rest.contains('.'))
+        && (rest.contains(['_', ':', 'x']) || rest.starts_with("0b") || rest.contains(['e', 'E']) && rest.contains('.'))
         || matches!(rest.to_lowercase().as_str(), ".inf" | ".nan");
-    (!odd).then(|| text.to_owned())
+    // A date with a time is written otherwise.
+    let moment = rest.len() > 10 && rest.get(4..5) == Some("-") && rest.contains(':') && rest.contains(['T', 't', ' ']);
+    (!odd && !moment).then(|| text.to_owned())
 }
 
 /// A text for a message.
@@ -125,7 +141,7 @@ mod tests {
         {
             assert_eq!(printed(yaml).as_deref(), Some(text), "{yaml}");
         }
-        for yaml in ["0644", "0x1f", "1_000", "12:30", "1.5e+3", "~", ".inf"] {
+        for yaml in ["0644", "0x1f", "1_000", "12:30", "0b11", "2026-11-22T10:00:00Z", "1.5e+3", "~", ".inf"] {
             assert_eq!(printed(yaml), None, "{yaml}");
         }
     }

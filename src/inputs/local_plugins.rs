@@ -66,7 +66,36 @@ const OPENS: &[&str] = &[
     "os.path.isdir(",
     "os.environ",
     "getenv(",
+    "os.access(",
+    "os.path.get",
+    "islink(",
+    "lexists(",
+    "readlink(",
+    "realpath(",
+    ".exists(",
+    ".is_file(",
+    ".is_dir(",
+    "shutil",
+    "runpy",
+    "imp.load_",
+    "sys.path",
+    "eval(",
+    "secure_hash",
+    "checksum(",
+    "_transfer_file(",
+    "put_file(",
+    "list_directory(",
+    "get_real_file(",
+    "lookup_loader",
+    "action_loader",
+    // Plugins of Ansible's own that read what they are told, under another name.
+    "ansible.plugins.action.",
+    "ansible.plugins.lookup.",
+    "ansible.plugins.connection.local",
 ];
+
+/// Filters whose result is worked out here: one of the checkout's own may take their place.
+const FILTERS: &[&str] = &["basename", "d", "default", "lower", "mandatory", "string", "trim", "upper"];
 
 impl Reach<'_> {
     /// Plugins in the folders of a playbook or role.
@@ -77,6 +106,10 @@ impl Reach<'_> {
         }
         for name in ["library", "module_utils"] {
             self.collections_in_code(&base.join(name), scope);
+            // A module need not be Python.
+            for file in &*self.world.files_below(&base.join(name)) {
+                self.variables_of_code(file);
+            }
         }
     }
 
@@ -102,18 +135,43 @@ impl Reach<'_> {
     /// Plugins in one folder.
     pub(super) fn plugin_files(&mut self, folder: &Path, scope: &Scope) {
         for file in &*self.world.files_below(folder) {
-            if file.extension().is_some_and(|e| e == "py") && self.first_time("plugin", file, &Scope::new(folder, file, Vec::new())) {
-                let text = self.world.text(file);
-                let found = text.lines().enumerate().find_map(|(at, line)| {
-                    let code = line.split('#').next().unwrap_or(line);
-                    OPENS.iter().find(|word| code.contains(*word)).map(|word| (at + 1, *word))
-                });
-                if let Some((line, word)) = found {
-                    let scope = scope.in_file(file, scope.why.clone());
-                    let what = word.trim_end_matches('(');
-                    self.widen(None, format!("a plugin that may read anything on this machine (`{what}`)"), &scope, line);
-                }
-            }
+            self.plugin_file(file, scope);
         }
+    }
+
+    /// One plugin, when it is Python.
+    pub(super) fn plugin_file(&mut self, file: &Path, scope: &Scope) {
+        let folder = file.parent().unwrap_or(file);
+        if !file.extension().is_some_and(|e| e == "py") || !self.first_time("plugin", file, &Scope::new(folder, file, Vec::new())) {
+            return;
+        }
+        let text = self.world.text(file);
+        let found = text.lines().enumerate().find_map(|(at, line)| {
+            let code = line.split('#').next().unwrap_or(line);
+            OPENS.iter().find(|word| code.contains(*word)).map(|word| (at + 1, *word))
+        });
+        if let Some((line, word)) = found {
+            let scope = scope.in_file(file, scope.why.clone());
+            let what = word.trim_end_matches('(');
+            self.widen(None, format!("a plugin that may read anything on this machine (`{what}`)"), &scope, line);
+        }
+        self.variables_of_code(file);
+    }
+
+    /// Variables that code gives to a play: facts, what a plugin of variables answers, filters under names that are known.
+    fn variables_of_code(&mut self, file: &Path) {
+        let text = self.world.text(file);
+        let label = self.world.label(file, "");
+        let renames = |name: &&str| ['\'', '"'].iter().any(|quote| text.contains(&format!("{quote}{name}{quote}:")));
+        let why = if text.contains("ansible_facts") || text.contains("set_host_facts") || text.contains("set_nonpersistent_facts") {
+            "facts"
+        } else if text.contains("get_vars") && text.contains("VarsModule") {
+            "variables"
+        } else if text.contains("FilterModule") && FILTERS.iter().any(|name| renames(&name)) {
+            "filters of known names"
+        } else {
+            return;
+        };
+        self.variables.blind.get_or_insert_with(|| format!("`{label}`, which may give {why}"));
     }
 }

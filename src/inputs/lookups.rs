@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::known::{Known, one_line};
 use super::named::Purpose;
 use super::reach::{Reach, Scope};
-use super::{environment, jinja};
+use super::{environment, expressions, jinja};
 use crate::plan::inputs::Why;
 use crate::syntax::yaml::Node;
 
@@ -52,7 +52,7 @@ fn as_text(argument: &str) -> String {
 /// Is there nothing in a template that pulls anything in. Most are so, and each is named by several tasks.
 fn is_quiet(text: &str) -> bool {
     let named = |text: &str| !jinja::included(text).is_empty() || !jinja::calls(text).is_empty() || !jinja::qualified(text).is_empty();
-    !text.starts_with("#jinja2:") && !named(text) && jinja::renamed(text).is_none() && jinja::asks_for_files(text).is_none()
+    !text.starts_with("#jinja2:") && !named(text) && expressions::renamed(text).is_none() && expressions::asks_for_files(text).is_none()
 }
 
 /// Look-ups can only be in these.
@@ -60,7 +60,9 @@ fn may_look_up(text: &str) -> bool {
     // Most texts are a word or two: one pass tells that they hold nothing.
     let marked = memchr::memchr3(b'{', b'(', b'|', text.as_bytes()).is_some();
     marked && (jinja::templated(text) || text.contains(['(', '|']))
-        || text.len() > 4 && memchr::memmem::find(text.as_bytes(), b" is ").is_some()
+        || text.len() > 3
+            && (text.starts_with("#jinja2:")
+                || ["is ", "is\n"].iter().any(|word| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some()))
 }
 
 /// Has any text of a node something that may look up.
@@ -99,6 +101,19 @@ impl Reach<'_> {
 
     /// Look-ups, includes and plugins of collections in one text; it begins at `line`.
     pub(super) fn jinja(&mut self, text: &str, scope: &Scope, line: usize) {
+        // `#jinja2: variable_start_string:'[%'` as the first line, of a file or of a value.
+        let header = text.lines().next().filter(|line| line.starts_with("#jinja2:"));
+        if header.is_some_and(|line| line.contains("_string") || line.contains("_prefix")) {
+            self.widen(None, "a template with delimiters of its own", scope, line);
+        }
+        let within;
+        let bound = expressions::bound(text);
+        let scope = if bound.is_empty() {
+            scope
+        } else {
+            within = scope.binding(bound, "is set in a template");
+            &within
+        };
         for (name, at) in jinja::included(text) {
             let name = name.unwrap_or_else(|expression| format!("{{{{ {expression} }}}}"));
             self.name(Purpose::Included, &name, scope, line + at);
@@ -109,17 +124,24 @@ impl Reach<'_> {
         for (name, at) in jinja::qualified(text) {
             self.fqcn(&name, scope, line + at);
         }
-        if let Some((what, at)) = jinja::asks_for_files(text) {
+        if let Some((what, at)) = expressions::asks_for_files(text) {
             self.widen(None, format!("`{what}` looks at files of this machine"), scope, line + at);
         }
-        if let Some(at) = jinja::renamed(text) {
+        if let Some(at) = expressions::renamed(text) {
             self.widen(None, "a look-up under another name", scope, line + at);
         }
     }
 
     /// Look-ups and includes of a text file that Jinja renders. True the first time.
     pub(super) fn template_text(&mut self, file: &Path, scope: &Scope, why: Vec<Why>) -> bool {
-        let scope = scope.in_file(file, why);
+        let mut scope = scope.in_file(file, why);
+        // Ansible adds the folder of a template to what look-ups in it search.
+        if let Some(folder) = file.parent() {
+            if Arc::make_mut(&mut scope.rendered).insert(folder.to_owned()) && scope.role.is_none() && !self.world.is_quiet(file, is_quiet)
+            {
+                self.role_probes(folder, &scope);
+            }
+        }
         if !self.first_time("template", file, &scope) {
             return false;
         }
@@ -130,23 +152,20 @@ impl Reach<'_> {
         if self.world.is_large(file) {
             self.widen(None, "a template that is too large to be read", &scope, 1);
         }
-        // `#jinja2: variable_start_string:'[%'` as the first line.
-        let header = text.lines().next().filter(|line| line.starts_with("#jinja2:"));
-        if header.is_some_and(|line| line.contains("_string") || line.contains("_prefix")) {
-            self.widen(None, "a template with delimiters of its own", &scope, 1);
-        }
         self.jinja(&text, &scope, 1);
         true
     }
 
     /// One look-up with its arguments as Jinja expressions.
     pub(super) fn lookup(&mut self, plugin: Option<&str>, arguments: &[String], scope: &Scope, line: usize) {
-        let keyword = |name: &str| {
-            arguments.iter().find_map(|a| a.split_once('=').filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim().to_owned()))
+        let named = |a: &str| {
+            let (key, value) = a.split_once('=')?;
+            let key = key.trim();
+            let word = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_') && !value.starts_with('=');
+            word.then(|| (key.to_owned(), value.trim().to_owned()))
         };
-        let is_keyword = |a: &str| {
-            a.split_once('=').is_some_and(|(key, _)| !key.is_empty() && key.trim().chars().all(|c| c.is_alphanumeric() || c == '_'))
-        };
+        let keyword = |name: &str| arguments.iter().find_map(|a| named(a).filter(|(key, _)| key == name).map(|(_, value)| value));
+        let is_keyword = |a: &str| named(a).is_some();
         let plain: Vec<&String> = arguments.iter().filter(|a| !is_keyword(a)).collect();
         let Some(plugin) = plugin else {
             return self.widen(None, "a look-up whose plugin is not a literal", scope, line);
@@ -169,8 +188,16 @@ impl Reach<'_> {
                 }
             }
             "template" => {
+                let own = ["block_start_string", "variable_start_string", "comment_start_string", "variable_end_string"];
+                if own.iter().any(|name| keyword(name).is_some()) {
+                    self.widen(None, "a template with delimiters of its own", scope, line);
+                }
+                let scope = match keyword("template_vars") {
+                    None => scope.clone(),
+                    Some(map) => self.with_template_vars(&map, scope),
+                };
                 for argument in plain {
-                    self.name(Purpose::Template, &as_text(argument), scope, line);
+                    self.name(Purpose::Template, &as_text(argument), &scope, line);
                 }
             }
             "fileglob" | "community.general.filetree" | "filetree" => {
@@ -181,23 +208,38 @@ impl Reach<'_> {
                 }
             }
             "csvfile" | "ini" => {
-                if let Some(file) = keyword("file") {
-                    self.name(Purpose::Source("files"), &as_text(&file), scope, line);
-                } else {
-                    let old_style = plain.iter().filter_map(|a| jinja::quoted(a)).flat_map(jinja::words);
-                    let file = old_style.filter(|(key, _)| key.as_deref() == Some("file")).map(|(_, value)| value).next();
-                    let default = if plugin == "csvfile" { "ansible.csv" } else { "ansible.ini" };
-                    self.name(Purpose::Source("files"), file.as_deref().unwrap_or(default), scope, line);
+                let default = if plugin == "csvfile" { "ansible.csv" } else { "ansible.ini" };
+                let mut files = vec![keyword("file").map_or_else(|| default.to_owned(), |file| as_text(&file))];
+                for argument in &plain {
+                    match jinja::quoted(argument) {
+                        // `one file=x.csv` of the old form wins over the option.
+                        Some(term) if !jinja::templated(term) => {
+                            files.extend(
+                                jinja::words(term).into_iter().filter(|(key, _)| key.as_deref() == Some("file")).map(|(_, value)| value),
+                            );
+                        }
+                        _ if keyword("file").is_some() => {}
+                        _ => self.widen(None, format!("look-up `{plugin}` whose file may stand in a variable"), scope, line),
+                    }
+                }
+                // What the term names is what is read; the default is not asked for.
+                for file in files.split_off(usize::from(files.len() > 1)) {
+                    self.name(Purpose::Source("files"), &file, scope, line);
                 }
             }
             "first_found" => {
                 // As options of their own; the terms are then left out.
+                let paths = keyword("paths").map(|paths| ("paths".to_owned(), literal(&paths)));
                 if let Some(files) = keyword("files") {
                     let mut options = BTreeMap::from([("files".to_owned(), literal(&files))]);
-                    options.extend(keyword("paths").map(|paths| ("paths".to_owned(), literal(&paths))));
+                    options.extend(paths.clone());
                     self.first_found(Known::Map(options), scope, line);
                 }
                 for argument in plain {
+                    if let Some(paths) = &paths {
+                        let options = BTreeMap::from([("files".to_owned(), literal(argument)), paths.clone()]);
+                        self.first_found(Known::Map(options), scope, line);
+                    }
                     let value = Known::Text(format!("{{{{ {argument} }}}}"));
                     self.first_found(value, scope, line);
                 }
@@ -214,6 +256,24 @@ impl Reach<'_> {
                 self.notes.insert(format!("{place} asks the network by look-up `{name}`: what it answers is not in the key"));
             }
             name => self.widen(None, format!("look-up `{name}` may read anything"), scope, line),
+        }
+    }
+
+    /// What `template_vars` gives to one template: its names, or any.
+    fn with_template_vars(&mut self, map: &str, scope: &Scope) -> Scope {
+        let inner = map.strip_prefix('{').or_else(|| map.strip_prefix("dict(")).and_then(|rest| rest.strip_suffix(['}', ')']));
+        let names = inner.map(|inner| jinja::split(inner, ",")).into_iter().flatten().map(|pair| {
+            let (key, _) = pair.split_once([':', '='])?;
+            let key = if map.starts_with('{') { jinja::quoted(key)? } else { key.trim() };
+            Some(key.to_owned())
+        });
+        let names: Option<std::collections::BTreeSet<String>> = names.collect();
+        match names.filter(|names| !names.is_empty()) {
+            Some(names) => scope.binding(names, "is set by `template_vars`"),
+            None => {
+                self.variables.blind.get_or_insert_with(|| "`template_vars`, whose names are no literals".to_owned());
+                scope.clone()
+            }
         }
     }
 

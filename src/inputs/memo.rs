@@ -60,7 +60,7 @@ fn is_whole(part: &Part) -> bool {
 pub(super) fn surroundings(world: &World<'_>, stages: &[&Stage], program: &str) -> Digest {
     let (pipeline, context) = (world.pipeline, world.context);
     let set: BTreeMap<_, _> = context.environment.iter().filter(|(name, _)| super::environment::is_keyed(name)).collect();
-    let places = (&world.root, &pipeline.root, &pipeline.file, &context.home, &world.never);
+    let places = (&world.root, &pipeline.root, &pipeline.file, &context.home, &world.never, &world.begun);
     let text = &pipeline.source.text;
     let all = format!("{FORM}\n{program:?}\n{places:?}\n{:?}\n{set:?}\n{stages:?}\n{text}", world.config);
     Digest::of(all.as_bytes())

@@ -5,6 +5,7 @@
 //! inventory, template, template_hcl, _json   and its like        reach      what was found, why, and where it had to widen
 //! walk, hash, snapshot                    the one tree walker    environment                the one allow-list
 //! opened                                  was an opened path an input                memo        what is kept for the next call
+//! collections, expressions, globs, template_functions                                  parts of these
 //! shared                                  what is read once for all stages                 assigned   values of variables
 //! ```
 //!
@@ -21,9 +22,12 @@ mod ansible_cfg;
 mod arguments;
 mod assigned;
 mod collect;
+mod collections;
 mod command_line;
 pub mod declared;
+mod expressions;
 mod galaxy;
+mod globs;
 mod hash;
 mod inventory;
 mod items;
@@ -43,6 +47,7 @@ mod shared;
 mod snapshot;
 mod task;
 mod template;
+mod template_functions;
 mod template_hcl;
 mod template_json;
 mod variables;

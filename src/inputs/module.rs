@@ -126,12 +126,14 @@ impl Reach<'_> {
     /// A plugin or module by its full name brings its collection: what runs of it here may load all of it.
     pub(super) fn fqcn(&mut self, name: &str, scope: &Scope, line: usize) {
         let mut parts = name.split('.');
-        let (Some(namespace), Some(collection), Some(_)) = (parts.next(), parts.next(), parts.next()) else { return };
+        let (Some(namespace), Some(collection), Some(first)) = (parts.next(), parts.next(), parts.next()) else { return };
+        let last = std::iter::once(first).chain(parts).collect::<Vec<_>>().join(".");
         if namespace == "ansible" && matches!(collection, "builtin" | "legacy") {
             return;
         }
         for folder in self.collection_folders(scope, namespace, collection) {
             self.collection(&folder, namespace, collection, scope, line);
+            self.plugins_named(&folder, &last, scope);
         }
     }
 
@@ -140,6 +142,15 @@ impl Reach<'_> {
         for defaults in node.get_all("module_defaults") {
             for (key, value) in defaults.entries() {
                 if let Some(module) = key.text() {
+                    // Which modules are in a group only its collection knows.
+                    let group = module.starts_with("group/");
+                    let members = ["template", "copy", "unarchive", "script", "include_vars", "set_fact"];
+                    for member in members.iter().filter(|_| group) {
+                        self.module(member, &Arguments::of(value, None), value, scope);
+                    }
+                    if let Some(name) = module.strip_prefix("group/") {
+                        self.fqcn(name, scope, key.line);
+                    }
                     self.module(&jinja::short(module), &Arguments::of(value, None), value, scope);
                 }
             }
@@ -198,20 +209,21 @@ impl Reach<'_> {
                 self.whole(arguments, scope);
             }
             "assemble" => {
-                let remote = arguments.get("remote_src");
-                if !remote.is_empty() && arguments.yes("remote_src") != Some(true) {
-                    name(self, files, "src");
+                // On the other machine unless told, here or by `module_defaults` around it; there its path is mostly absolute.
+                let told = !arguments.get("remote_src").is_empty();
+                let remote = arguments.yes("remote_src") == Some(true);
+                for (text, line) in arguments.get("src").into_iter().filter(|(text, _)| !remote && (told || !text.starts_with('/'))) {
+                    if told || !jinja::templated(&text) {
+                        self.name(files.clone(), &text, scope, line);
+                    }
                 }
                 self.whole(arguments, scope);
             }
             "script" => {
-                for (command, line) in arguments.get("cmd") {
-                    let first =
-                        jinja::words(&command).into_iter().next().map(|(key, word)| key.map_or(word.clone(), |k| format!("{k}={word}")));
-                    self.name(Purpose::Source("files"), &first.unwrap_or(command), scope, line);
-                }
-                if let Some(script) = arguments.words.iter().find(|(key, _)| key.is_none()).map(|(_, word)| word.clone()) {
-                    self.name(Purpose::Source("files"), &script, scope, arguments.line);
+                name(self, Purpose::Script, "cmd");
+                // Its words up to the first that is an argument of the module; one with a variable is all that may be known.
+                for text in arguments.all().filter_map(Node::text) {
+                    self.name(Purpose::Script, text, scope, arguments.line);
                 }
                 self.whole(arguments, scope);
             }
@@ -221,7 +233,13 @@ impl Reach<'_> {
             }
             "get_url" | "git" | "pip" | "apt" | "package" | "dnf" | "yum" => self.floating(module, arguments, scope),
             _ if BUILTIN.contains(&module) || HARMLESS_LOCALLY.contains(&module) => {}
-            _ => self.unknown_module(module, arguments, scope),
+            _ => {
+                let led = self.led_to(module, scope);
+                if led != module && (BUILTIN.contains(&led.as_str()) || HARMLESS_LOCALLY.contains(&led.as_str())) {
+                    return self.module(&led, arguments, value, scope);
+                }
+                self.unknown_module(module, arguments, scope);
+            }
         }
     }
 
@@ -258,6 +276,12 @@ impl Reach<'_> {
         for (key, text) in &arguments.words {
             if let Some(key) = key {
                 self.variables.assign(key, Known::Text(text.clone()));
+            }
+        }
+        // A host's name may be anything, and is what `inventory_hostname` says then.
+        for (name, _) in ["name", "hostname", "host"].iter().flat_map(|parameter| arguments.get(parameter)) {
+            if name.contains('/') || jinja::templated(&name) {
+                self.variables.assign("inventory_hostname", Known::Text(name));
             }
         }
         if arguments.template().is_some() {

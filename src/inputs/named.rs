@@ -11,7 +11,6 @@ use super::known::one_line;
 use super::reach::{Reach, Scope};
 use super::shared::{Pending, Resolved};
 use super::variables::WILD;
-use super::walk::Part;
 use super::{jinja, names};
 use crate::plan::inputs::Why;
 
@@ -20,7 +19,9 @@ use crate::plan::inputs::Why;
 pub(super) enum Purpose {
     /// A file that is sent or read, searched in `files`, `templates` … first.
     Source(&'static str),
-    /// The same, and all of its mode bits reach the image.
+    /// A command line whose first word is a file that is sent.
+    Script,
+    /// The same as a source, and all of its mode bits reach the image.
     Preserved(&'static str),
     /// A template: its own includes and look-ups are read.
     Template,
@@ -70,7 +71,7 @@ impl Purpose {
     /// As people read it behind a file's name.
     pub(super) fn what(&self, text: &str) -> String {
         match self {
-            Self::Source(_) | Self::Preserved(_) | Self::Glob => format!("file {text}"),
+            Self::Source(_) | Self::Preserved(_) | Self::Script | Self::Glob => format!("file {text}"),
             Self::Template | Self::Included => format!("template {text}"),
             Self::Tasks => format!("tasks {text}"),
             Self::Vars | Self::VarsFolder => format!("variables {text}"),
@@ -86,7 +87,7 @@ impl Purpose {
     pub(super) fn folder(&self) -> &'static str {
         match self {
             Self::Source(folder) | Self::Preserved(folder) => folder,
-            Self::Glob => "files",
+            Self::Glob | Self::Script => "files",
             Self::Template | Self::Included => "templates",
             Self::Tasks => "tasks",
             Self::Vars | Self::VarsFolder => "vars",
@@ -98,7 +99,8 @@ impl Purpose {
 /// Does the name mean this machine, as a host, as a pattern of hosts or as a way of reaching one.
 pub(super) fn is_here(text: &str) -> bool {
     let here = ["localhost", "127.0.0.1", "::1", "local", "ansible.builtin.local", "ansible.legacy.local"];
-    here.contains(&text.trim()) || text.split([',', ':', '&', '!']).any(|part| here[..2].contains(&part.trim()))
+    here.contains(&text.trim())
+        || text.split([',', ':', '&', '!']).any(|part| here[..2].contains(&part.split('[').next().unwrap_or(part).trim()))
 }
 
 impl Reach<'_> {
@@ -149,6 +151,7 @@ impl Reach<'_> {
             }
         }
         self.connected_here();
+        self.connected_by_ssh();
     }
 
     /// Grows while anything new is found.
@@ -156,6 +159,24 @@ impl Reach<'_> {
         let blind = usize::from(self.variables.blind.is_some());
         let places = self.elsewhere.iter().map(|name| name.done.len() + 1).sum();
         [self.variables.count(), blind, self.pending.len(), places, self.roles.len(), self.task_folders.len()]
+    }
+
+    /// What ssh on this machine reads: a configuration that is given to it, a program in its place.
+    fn connected_by_ssh(&mut self) {
+        let names = ["ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args", "ansible_ssh_executable"];
+        let scope = Scope::new(&self.world.root.clone(), &self.world.pipeline.file.clone(), Vec::new());
+        let mut texts: Vec<String> = self.world.config.ssh.clone();
+        for name in names.iter().filter(|name| self.variables.is_assigned(name)) {
+            texts.extend(self.variables.names(&format!("{{{{ {name} }}}}"), &scope).into_iter().flatten());
+        }
+        for text in texts {
+            for word in text.split(|c: char| c.is_whitespace() || matches!(c, '=' | '"' | '\'')) {
+                let path = names::join(&self.world.root, word.strip_prefix("-F").unwrap_or(word));
+                if path.starts_with(&self.world.root) && self.world.disk.is_file(&path) {
+                    self.take(&path, vec![Why { what: format!("argument of ssh: {}", names::last(&path)), via: None }]);
+                }
+            }
+        }
     }
 
     /// `ansible_connection: local`, wherever it is set: tasks of some host run on this machine.
@@ -211,7 +232,13 @@ impl Reach<'_> {
             return true;
         }
         let because = format!("{}: {why}", pending.purpose.what(&one_line(&pending.text)));
-        let folder = prefix.rsplit_once('/').map(|(folder, _)| folder.to_owned()).filter(|_| pending.purpose != Purpose::Machine);
+        if pending.purpose == Purpose::Role {
+            // The root is taken below; roles that lie outside of it have names of their own.
+            self.roles_outside(scope, pending.line);
+        }
+        // A value with `..` in it leaves the folder that the name begins with.
+        let stays = pending.purpose != Purpose::Machine && !self.variables.may_climb(&pending.text);
+        let folder = prefix.rsplit_once('/').map(|(folder, _)| folder.to_owned()).filter(|_| stays);
         let Some(folder) = folder else {
             self.widen(None, because, scope, pending.line);
             return false;
@@ -226,7 +253,10 @@ impl Reach<'_> {
                 found = true;
                 self.widen(Some(&path), because.clone(), scope, pending.line);
                 self.sent(&pending.purpose, &path, scope);
-                if matches!(pending.purpose, Purpose::Tasks | Purpose::Vars | Purpose::VarsFolder | Purpose::Template | Purpose::Role) {
+                if matches!(
+                    pending.purpose,
+                    Purpose::Tasks | Purpose::Vars | Purpose::VarsFolder | Purpose::Template | Purpose::Glob | Purpose::Role
+                ) {
                     for file in &*self.world.files_below(&path) {
                         read |= self.read_as(&pending.purpose, file, scope, pending.line);
                     }
@@ -248,6 +278,12 @@ impl Reach<'_> {
             Purpose::Mode(source) if text == "preserve" => return self.name(Purpose::Preserved("files"), source, scope, line),
             Purpose::Machine | Purpose::Mode(_) => return,
             Purpose::Environment => return self.reads_environment(text, scope, line),
+            Purpose::Script => {
+                // Quotes and escapes are the shell's.
+                let first = jinja::shell_words(text).into_iter().next();
+                let first = first.map(|(key, word)| key.map_or(word.clone(), |key| format!("{key}={word}"))).unwrap_or_default();
+                return self.name(Purpose::Source("files"), &first, scope, line);
+            }
             _ => {}
         }
         // Ansible puts in variables of the environment and other people's homes; `~/` is the one that is known here.
@@ -285,7 +321,7 @@ impl Reach<'_> {
     }
 
     /// Mode bits that reach the image count: of what is sent, and of the role that it is a part of.
-    fn sent(&mut self, purpose: &Purpose, path: &Path, scope: &Scope) {
+    pub(super) fn sent(&mut self, purpose: &Purpose, path: &Path, scope: &Scope) {
         if matches!(purpose, Purpose::Preserved(_)) {
             self.exact(path);
             if let Some(role) = scope.role.as_ref().filter(|role| path.starts_with(role)) {
@@ -294,82 +330,19 @@ impl Reach<'_> {
         }
     }
 
-    fn search_elsewhere(&mut self, purpose: &Purpose, text: &str, scope: &Scope, line: usize, in_roles: bool) {
+    pub(super) fn search_elsewhere(&mut self, purpose: &Purpose, text: &str, scope: &Scope, line: usize, in_roles: bool) {
         if !text.starts_with(['/', '~']) {
             let done = scope.role.iter().cloned().collect();
             self.elsewhere.push(Elsewhere { purpose: purpose.clone(), text: text.to_owned(), scope: scope.clone(), line, in_roles, done });
         }
     }
 
-    fn globbed(&mut self, text: &str, scope: &Scope, line: usize) {
-        let why = self.because(scope, Purpose::Glob.what(text), line);
-        let folder = text.split(['*', '?', '[']).next().and_then(|t| t.rsplit_once('/')).map_or("", |(folder, _)| folder);
-        let folder = if text.starts_with('/') && folder.is_empty() { "/" } else { folder };
-        let mut folders = self.folders(&Purpose::Glob, scope).0;
-        if folder.is_empty() {
-            // `*.conf` in the playbook's folder itself: what stands there directly.
-            let (start, end) = text.split_once('*').map_or((text, ""), |(start, rest)| (start, rest.rsplit('*').next().unwrap_or("")));
-            let (start, end) = (start.split(['?', '[']).next().unwrap_or(start), end.rsplit(['?', ']']).next().unwrap_or(end));
-            for path in folders.drain(..) {
-                let label = self.world.label(&path, "");
-                if self.world.is_folder(&path) {
-                    self.take_as(&path, Part::Like(start.to_owned(), end.to_owned()), label, why.clone());
-                } else {
-                    self.take(&path, why.clone());
-                }
-            }
-        } else {
-            self.search_elsewhere(&Purpose::Source("files"), folder, scope, line, true);
-        }
-        for path in folders {
-            self.first(&[path], folder, &why);
-        }
-    }
-
-    /// A name with a part that is one unknown word: what fits in the folders that are searched.
-    fn wild(&mut self, purpose: &Purpose, text: &str, scope: &Scope, line: usize) {
-        let shown = text.replace(WILD, "*");
-        let why = self.because(scope, purpose.what(&shown), line);
-        let (folder, last) = text.rsplit_once('/').map_or(("", text), |(folder, last)| (folder, last));
-        for base in self.folders(purpose, scope).0 {
-            let literal: PathBuf = folder.split('/').take_while(|part| !part.contains(WILD)).collect();
-            let literal = if folder.starts_with('/') { Path::new("/").join(literal) } else { literal };
-            let path = names::join(&base, &literal.to_string_lossy());
-            if folder.contains(WILD) || *purpose == Purpose::Role {
-                if self.world.is_folder(&path) {
-                    self.widen(Some(&path), format!("{}: `*` is a fact", purpose.what(&shown)), scope, line);
-                    self.sent(purpose, &path, scope);
-                    for file in &*self.world.files_below(&path) {
-                        self.read_as(purpose, file, scope, line);
-                    }
-                } else if path.starts_with(&self.world.root) {
-                    self.take(&path, why.clone());
-                }
-                continue;
-            }
-            let (start, end) = last.split_once(WILD).unwrap_or((last, ""));
-            let end = end.rsplit(WILD).next().unwrap_or(end);
-            let label = self.world.label(&path, text);
-            if !self.world.is_folder(&path) {
-                self.take(&path, why.clone());
-                continue;
-            }
-            self.take_as(&path, Part::Like(start.to_owned(), end.to_owned()), label, why.clone());
-            self.sent(purpose, &path, scope);
-            for file in self.world.disk.paths_in(&path) {
-                let name = names::last(&file);
-                if name.starts_with(start) && name.ends_with(end) {
-                    self.read_as(purpose, &file, scope, line);
-                }
-            }
-        }
-    }
-
     /// Reads what was found, as what it was named for. True when that was new.
-    fn read_as(&mut self, purpose: &Purpose, found: &Path, scope: &Scope, line: usize) -> bool {
+    pub(super) fn read_as(&mut self, purpose: &Purpose, found: &Path, scope: &Scope, line: usize) -> bool {
         let why = self.because(scope, purpose.what(&names::last(found)), line);
         match purpose {
             Purpose::Tasks if !self.world.is_folder(found) => self.tasks_file(found, scope, why),
+            Purpose::Glob if !self.world.is_folder(found) => self.read_by_look(found, scope, why),
             Purpose::Vars | Purpose::VarsFolder => self.vars(found, scope, &why),
             Purpose::Template | Purpose::Included if !self.world.is_folder(found) => self.template_text(found, scope, why),
             Purpose::Playbook => self.playbook(found, why),

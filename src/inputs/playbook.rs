@@ -46,7 +46,14 @@ impl Reach<'_> {
     pub(super) fn playbook(&mut self, file: &Path, why: Vec<Why>) -> bool {
         self.take(file, why.clone());
         let folder = file.parent().unwrap_or(&self.world.root).to_owned();
-        let scope = Scope { tasks: Some(folder.clone()), ..Scope::new(&folder, file, why) };
+        let mut scope = Scope { tasks: Some(folder.clone()), ..Scope::new(&folder, file, why) };
+        // Short names in a collection's own playbook mean its own roles and modules first.
+        let parts: Vec<_> = folder.iter().map(|part| part.to_string_lossy()).collect();
+        if let Some(at) = parts.iter().rposition(|part| part == "ansible_collections")
+            && let [namespace, collection, ..] = &parts[at + 1..]
+        {
+            std::sync::Arc::make_mut(&mut scope.collections).insert(format!("{namespace}.{collection}"));
+        }
         if !self.first_time("playbook", file, &scope) {
             return false;
         }
@@ -94,6 +101,12 @@ impl Reach<'_> {
                 }
             }
         }
+        if config.local_transport {
+            self.widen(None, "`transport` of ansible.cfg: tasks run on this machine", scope, 1);
+        }
+        for name in &config.qualified {
+            self.fqcn(name, scope, 1);
+        }
         for path in config.collections_path.iter().filter(|p| p.starts_with(&self.world.root)) {
             self.take(path, vec![Why { what: "collections_path".to_owned(), via: told.clone() }]);
         }
@@ -122,17 +135,17 @@ impl Reach<'_> {
                 let file = jinja::words(text).into_iter().find(|(key, _)| key.is_none()).map_or(text.to_owned(), |(_, word)| word);
                 let parts: Vec<&str> = file.split('.').collect();
                 let beside = names::join(scope.folder(), &file);
-                if let ([namespace, collection, _], false) = (parts.as_slice(), self.world.disk.exists(&beside)) {
+                if let ([namespace, collection, inner @ .., last], false) = (parts.as_slice(), self.world.disk.exists(&beside)) {
                     for folder in self.collection_folders(scope, namespace, collection) {
                         self.collection(&folder, namespace, collection, scope, node.line);
                         for end in ["yml", "yaml"] {
-                            let playbook = folder.join("playbooks").join(format!("{}.{end}", parts[2]));
+                            let playbook = folder.join("playbooks").join(inner.join("/")).join(format!("{last}.{end}"));
                             if self.world.disk.is_file(&playbook) {
                                 self.playbook(&playbook, scope.why.clone());
                             }
                         }
                     }
-                    if !matches!(parts[2], "yml" | "yaml") {
+                    if !matches!(*last, "yml" | "yaml") {
                         continue;
                     }
                 }

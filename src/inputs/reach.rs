@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::assigned::Variables;
+use super::known::Known;
 use super::names;
 use super::shared::{Pending, Wishes};
 use super::snapshot::{Map, Snapshot};
@@ -41,6 +42,8 @@ pub(super) struct Scope {
     pub(super) collections: Arc<BTreeSet<String>>,
     /// Items of the loops around it: a file that is included in a loop sees them.
     pub(super) locals: Arc<Locals>,
+    /// Folders of the templates that are rendered.
+    pub(super) rendered: Arc<BTreeSet<PathBuf>>,
     /// File being read.
     pub(super) file: PathBuf,
     /// Why that file is read.
@@ -48,7 +51,7 @@ pub(super) struct Scope {
 }
 
 /// Everything of a [`Scope`] that decides what a name in it means.
-pub(super) type Place = (PathBuf, PathBuf, Option<PathBuf>, Option<PathBuf>, Arc<Locals>);
+pub(super) type Place = (PathBuf, PathBuf, Option<PathBuf>, Option<PathBuf>, Arc<Locals>, Arc<BTreeSet<PathBuf>>);
 
 impl Scope {
     /// A file outside of any role.
@@ -59,13 +62,21 @@ impl Scope {
             tasks: None,
             collections: Arc::default(),
             locals: Arc::default(),
+            rendered: Arc::default(),
             file: file.to_owned(),
             why,
         }
     }
 
     pub(super) fn place(&self) -> Place {
-        (self.file.clone(), self.playbook_dir.clone(), self.role.clone(), self.tasks.clone(), Arc::clone(&self.locals))
+        (
+            self.file.clone(),
+            self.playbook_dir.clone(),
+            self.role.clone(),
+            self.tasks.clone(),
+            Arc::clone(&self.locals),
+            Arc::clone(&self.rendered),
+        )
     }
 
     /// Folder of the file being read.
@@ -76,6 +87,20 @@ impl Scope {
     /// The same search, from another file.
     pub(super) fn in_file(&self, file: &Path, why: Vec<Why>) -> Self {
         Self { file: file.to_owned(), why, ..self.clone() }
+    }
+
+    /// The same, where these names stand for something that is known only when it runs.
+    pub(super) fn binding(&self, names: BTreeSet<String>, why: &str) -> Self {
+        let mut inner = self.clone();
+        let locals = Arc::make_mut(&mut inner.locals);
+        for name in names {
+            let values = locals.entry(name).or_default();
+            let open = Known::Open(why.to_owned());
+            if !values.contains(&open) {
+                values.push(open);
+            }
+        }
+        inner
     }
 
     /// The same, read because of `outer`.
@@ -143,14 +168,19 @@ impl<'w> Reach<'w> {
     pub(super) fn first_time(&mut self, kind: &'static str, path: &Path, scope: &Scope) -> bool {
         let known = self.seen.entry(path.as_os_str().to_owned()).or_default();
         let same = |(other, place): &(&'static str, Place)| {
-            let (_, playbook_dir, role, tasks, locals) = place;
-            *other == kind && *playbook_dir == scope.playbook_dir && *role == scope.role && *tasks == scope.tasks && *locals == scope.locals
+            let (_, playbook_dir, role, tasks, locals, rendered) = place;
+            *other == kind
+                && *playbook_dir == scope.playbook_dir
+                && *role == scope.role
+                && *tasks == scope.tasks
+                && *locals == scope.locals
+                && *rendered == scope.rendered
         };
         if known.iter().any(same) {
             return false;
         }
-        let (_, playbook_dir, role, tasks, locals) = scope.place();
-        known.push((kind, (PathBuf::new(), playbook_dir, role, tasks, locals)));
+        let (_, playbook_dir, role, tasks, locals, rendered) = scope.place();
+        known.push((kind, (PathBuf::new(), playbook_dir, role, tasks, locals, rendered)));
         true
     }
 

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::globs::Look;
 use super::named::Purpose;
 use super::names;
 use super::reach::{Reach, Scope};
@@ -30,8 +31,10 @@ impl Reach<'_> {
     /// A role by its literal name.
     pub(super) fn role(&mut self, name: &str, scope: &Scope, line: usize) {
         let parts: Vec<&str> = name.split('.').collect();
-        if let ([namespace, collection, role], false) = (parts.as_slice(), name.contains('/'))
-            && self.collection_role(namespace, collection, role, scope, line)
+        // A role may lie in a folder of roles: `acme.tools.web.nginx`.
+        if let ([namespace, collection, role @ ..], false) = (parts.as_slice(), name.contains('/'))
+            && !role.is_empty()
+            && self.collection_role(namespace, collection, &role.join("/"), scope, line)
         {
             return;
         }
@@ -48,6 +51,10 @@ impl Reach<'_> {
             if self.world.is_folder(&candidate) {
                 found = true;
                 self.read_role(&candidate, scope, line);
+                // Ansible follows links before it says `role_path`, and looks for other roles beside where they end.
+                if let Some(end) = self.world.end(&candidate) {
+                    self.read_role(&end, scope, line);
+                }
             } else if !found && candidate.starts_with(&self.world.root) {
                 let why = self.because(scope, format!("role {name}"), line);
                 // Ansible asks for the folder of roles too.
@@ -68,52 +75,6 @@ impl Reach<'_> {
         }
     }
 
-    /// `ns.coll.role`. False: no such collection is installed where Ansible would look.
-    fn collection_role(&mut self, namespace: &str, collection: &str, role: &str, scope: &Scope, line: usize) -> bool {
-        let mut found = false;
-        for folder in self.collection_folders(scope, namespace, collection) {
-            let dir = folder.join("roles").join(role);
-            if self.world.is_folder(&dir) {
-                found = true;
-                self.collection(&folder, namespace, collection, scope, line);
-                self.read_role(&dir, scope, line);
-            }
-        }
-        found
-    }
-
-    /// Existing folders of a collection.
-    pub(super) fn collection_folders(&self, scope: &Scope, namespace: &str, collection: &str) -> Vec<PathBuf> {
-        let beside = scope.playbook_dir.join("collections");
-        let paths = std::iter::once(&beside).chain(&self.world.config.collections_path);
-        let folder = |path: &PathBuf| {
-            let path = if path.ends_with("ansible_collections") { path.clone() } else { path.join("ansible_collections") };
-            path.join(namespace).join(collection)
-        };
-        paths.map(folder).filter(|folder| self.world.is_folder(folder)).collect()
-    }
-
-    /// All of a collection.
-    pub(super) fn collection(&mut self, folder: &Path, namespace: &str, collection: &str, scope: &Scope, line: usize) {
-        let why = self.because(scope, format!("collection {namespace}.{collection}"), line);
-        let label = names::inside(&self.world.root, folder).unwrap_or_else(|| format!("collection:{namespace}.{collection}"));
-        self.take_as(folder, Part::Whole, label, why.clone());
-        let scope = Scope::new(&scope.playbook_dir, &folder.join("galaxy.yml"), why);
-        if !self.first_time("collection", folder, &scope) {
-            return;
-        }
-        self.collections_in_code(&folder.join("plugins"), &scope);
-        // What is installed has its dependencies in MANIFEST.json, what is being written in galaxy.yml.
-        for (file, below) in [("galaxy.yml", None), ("MANIFEST.json", Some("collection_info"))] {
-            let Parsed::Yaml(documents) = &*self.world.yaml(&folder.join(file)) else { continue };
-            for node in documents.iter().flat_map(|d| below.map_or_else(|| vec![&**d], |key| d.get_all(key).collect())) {
-                for name in node.get_all("dependencies").flat_map(Node::entries).filter_map(|(key, _)| key.text()) {
-                    self.fqcn(&format!("{name}.*"), &scope, node.line);
-                }
-            }
-        }
-    }
-
     /// A role's folder: takes it and reads what it may pull in. True the first time.
     pub(super) fn read_role(&mut self, dir: &Path, scope: &Scope, line: usize) -> bool {
         let name = names::last(dir);
@@ -124,6 +85,7 @@ impl Reach<'_> {
             role: Some(dir.to_owned()),
             tasks: None,
             collections: Arc::default(),
+            rendered: Arc::default(),
             file: dir.join("tasks/main.yml"),
             why,
             ..scope.clone()
@@ -151,6 +113,12 @@ impl Reach<'_> {
         for meta in ["meta/main.yml", "meta/main.yaml", "meta/main"] {
             self.meta(&dir.join(meta), dir, &scope);
         }
+        // Ansible checks arguments against these by a task of its own, so what they look up is looked up.
+        for specs in ["meta/argument_specs.yml", "meta/argument_specs.yaml", "meta/argument_specs.json", "meta/argument_specs"] {
+            if let Parsed::Yaml(documents) = &*self.world.yaml(&dir.join(specs)) {
+                documents.iter().for_each(|document| self.lookups_in(document, &scope.in_file(&dir.join(specs), Vec::new())));
+            }
+        }
         for folder in ["defaults", "vars"] {
             self.vars(&dir.join(folder), &scope, &why);
         }
@@ -158,8 +126,9 @@ impl Reach<'_> {
         let depending = std::mem::take(&mut self.depending);
         for folder in ["tasks", "handlers"] {
             for file in &*self.world.files_below(&dir.join(folder)) {
-                // `tasks_from` and includes may name any of them; a role is one unit.
-                if matches!(file.extension().and_then(|e| e.to_str()), None | Some("yml" | "yaml" | "json")) {
+                // `tasks_from` and includes may name any of them, whatever it is called; a role is one unit.
+                let usual = matches!(file.extension().and_then(|e| e.to_str()), None | Some("yml" | "yaml" | "json"));
+                if usual || self.look(file) == Look::Tasks {
                     self.tasks_file(file, &scope, why.clone());
                 }
             }
@@ -259,7 +228,8 @@ impl Reach<'_> {
                 continue;
             }
             let known = file.extension().and_then(|e| e.to_str());
-            if folder && !matches!(known, None | Some("yml" | "yaml" | "json")) {
+            // `vars_from`, `extensions` and a setting may make variables of any file.
+            if folder && !matches!(known, None | Some("yml" | "yaml" | "json")) && self.look(file) != Look::Variables {
                 continue;
             }
             new = true;

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use super::named::Purpose;
 use super::reach::{Reach, Scope};
 
-/// Folders in which Ansible looks for a relative name: the role, the folder of the list of tasks, the playbook's; each with `dir`
-/// first.
+/// Folders in which Ansible looks for a relative name: the role, the folder of the list of tasks, the playbook's, those of the templates
+/// around it; each with `dir` first.
 fn search(scope: &Scope, dir: &str) -> Vec<PathBuf> {
     let mut folders = Vec::new();
-    for base in [scope.role.as_ref(), scope.tasks.as_ref(), Some(&scope.playbook_dir)].into_iter().flatten() {
+    for base in [scope.role.as_ref(), scope.tasks.as_ref(), Some(&scope.playbook_dir)].into_iter().flatten().chain(&*scope.rendered) {
         if !dir.is_empty() {
             folders.push(base.join(dir));
         }
@@ -35,7 +35,7 @@ impl Reach<'_> {
             Purpose::Tasks => self.task_folders(scope),
             Purpose::Role => (self.role_folders(scope), true),
             Purpose::Playbook => (vec![scope.folder().to_owned()], false),
-            Purpose::Mode(_) | Purpose::Environment | Purpose::Machine => (Vec::new(), false),
+            Purpose::Mode(_) | Purpose::Script | Purpose::Environment | Purpose::Machine => (Vec::new(), false),
         }
     }
 

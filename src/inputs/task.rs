@@ -71,24 +71,44 @@ const KEYWORDS: &[&str] = &[
 /// # Errors
 /// Why they cannot be known.
 pub(super) fn alternatives(value: &Known) -> Result<Vec<String>, String> {
-    let list = |value: Option<&Known>| -> Result<Vec<String>, String> {
+    // Ansible takes texts apart at these wherever they stand.
+    let cut = |text: &str, at: &[char]| -> Vec<String> {
+        if jinja::templated(text) { vec![text.to_owned()] } else { text.split(at).map(|t| t.trim().to_owned()).collect() }
+    };
+    let list = |value: Option<&Known>, at: &[char]| -> Result<Vec<String>, String> {
         let items = match value {
             None => return Ok(Vec::new()),
             Some(Known::List(items)) => items.as_slice(),
-            Some(Known::Text(text)) if jinja::templated(text) => return Ok(vec![text.clone()]),
-            Some(Known::Text(text)) => return Ok(text.split([',', ';']).map(|t| t.trim().to_owned()).collect()),
+            Some(Known::Text(text)) => return Ok(cut(text, at)),
             Some(_) => return Err("has alternatives that are no literals".to_owned()),
         };
-        let text = |item: &Known| if let Known::Text(text) = item { Ok(text.clone()) } else { Err("has a list in a list".to_owned()) };
-        items.iter().map(text).collect()
+        let text = |item: &Known| if let Known::Text(text) = item { Ok(cut(text, at)) } else { Err("has a list in a list".to_owned()) };
+        items.iter().map(text).collect::<Result<Vec<_>, _>>().map(|lists| lists.concat())
+    };
+    let below = |paths: &[String], files: &[String]| -> Vec<String> {
+        paths.iter().flat_map(|path| files.iter().map(move |file| format!("{}/{file}", path.trim_end_matches('/')))).collect()
     };
     match value {
-        Known::Text(text) => Ok(vec![text.clone()]),
-        Known::List(items) => items.iter().map(alternatives).collect::<Result<Vec<_>, _>>().map(|lists| lists.concat()),
+        Known::Text(text) => Ok(cut(text, &[',', ';'])),
+        Known::List(items) => {
+            let mut names = Vec::new();
+            for item in items {
+                let own = alternatives(item)?;
+                // The `paths` of a map stay in force for the texts behind it.
+                if matches!(item, Known::Text(_)) {
+                    for map in items {
+                        if let Known::Map(map) = map {
+                            names.extend(below(&list(map.get("paths"), &[',', ':', ';'])?, &own));
+                        }
+                    }
+                }
+                names.extend(own);
+            }
+            Ok(names)
+        }
         Known::Map(map) => {
-            let (files, paths) = (list(map.get("files"))?, list(map.get("paths"))?);
-            let joined = paths.iter().flat_map(|path| files.iter().map(move |file| format!("{}/{file}", path.trim_end_matches('/'))));
-            Ok(if paths.is_empty() { files } else { joined.collect() })
+            let (files, paths) = (list(map.get("files"), &[',', ';'])?, list(map.get("paths"), &[',', ':', ';'])?);
+            Ok(if paths.is_empty() { files } else { below(&paths, &files) })
         }
         Known::Open(why) => Err(why.clone()),
         Known::Counted => Ok(Vec::new()),
@@ -146,7 +166,7 @@ impl Reach<'_> {
 
     fn task(&mut self, task: &Node, outer: &Scope, here: bool) {
         // A playbook that a name with a fact in it fits as well: Ansible refuses it as a list of tasks.
-        if task.get("hosts").is_some() || task.get("import_playbook").is_some() {
+        if task.get("hosts").is_some_and(|hosts| !matches!(hosts.kind, Kind::Mapping(_))) || task.get("import_playbook").is_some() {
             return;
         }
         let mut scope = outer.clone();
@@ -236,6 +256,9 @@ impl Reach<'_> {
     fn looped(&mut self, task: &Node, scope: &mut Scope) {
         let control = task.get("loop_control");
         let name = control.and_then(|c| c.get("loop_var")).and_then(Node::text).unwrap_or("item").to_owned();
+        if jinja::templated(&name) {
+            self.variables.blind.get_or_insert_with(|| "a loop whose variable is named by a template".to_owned());
+        }
         let mut items = Vec::new();
         for (key, value) in task.entries() {
             let Some(plugin) = key.text() else { continue };

@@ -126,6 +126,18 @@ impl Reach<'_> {
             // Written by every run (`manifest`, `checksum`, `compress`): as an input it would refuse each image its seal.
             return;
         }
+        // Functions of Packer's older templates work in a plugin's settings, in HCL too.
+        let inserted = |value: &Texts| match value {
+            Ok(texts) => match texts.iter().find_map(|text| text.split_once("{{")) {
+                Some((prefix, _)) => Err(("`{{…}}` is known only when Packer runs".to_owned(), prefix.to_owned())),
+                None => value.clone(),
+            },
+            Err(_) => value.clone(),
+        };
+        if key == "inventory_file_template" {
+            return self.inventory_template(values, scope, line);
+        }
+        let values: &[Texts] = &values.iter().map(inserted).collect::<Vec<_>>();
         let kind = match block {
             Block::Provisioner(kind) => kind.as_deref(),
             Block::PostProcessor(_) | Block::Source | Block::Other => None,
@@ -139,8 +151,18 @@ impl Reach<'_> {
         if key == "ansible_env_vars" && ansible {
             return self.template_environment(values, scope, line);
         }
+        if matches!(key, "command" | "galaxy_command") && ansible {
+            // A wrapper of somebody's own around ansible-playbook.
+            let plain = |text: &String| !text.contains('/') && text.starts_with("ansible-");
+            if !values.iter().all(|value| value.as_ref().is_ok_and(|texts| texts.iter().all(plain))) {
+                self.widen(None, format!("`{key}` runs on this machine"), scope, line);
+            }
+        }
         let is_path = match key {
-            "source" | "sources" => uploads,
+            // The builder `file` copies one.
+            "source" => uploads || *block == Block::Source,
+            "sources" => uploads,
+            "minion_config" | "local_state_tree" | "local_pillar_roots" | "vagrantfile_template" => true,
             _ if NOT_READ.iter().any(|part| key.contains(part)) => false,
             _ => PATH_ENDS.iter().any(|end| key.ends_with(end)) || matches!(key, "group_vars" | "host_vars"),
         };
@@ -153,10 +175,6 @@ impl Reach<'_> {
                                 self.exact(&found);
                             }
                             match key {
-                                // A wrapper of somebody's own around ansible-playbook.
-                                "command" | "galaxy_command" if ansible => {
-                                    self.widen(None, format!("`{key}` runs on this machine"), scope, line);
-                                }
                                 "playbook_file" | "playbook_files" if ansible => {
                                     let why = self.because(scope, format!("playbook {}", names::last(&found)), line);
                                     self.playbook(&found, why);
@@ -191,6 +209,7 @@ impl Reach<'_> {
         scope: &Scope,
         line: usize,
     ) -> Vec<PathBuf> {
+        let text = text.strip_prefix("file://").unwrap_or(text);
         if text.is_empty() || text.contains(['\n', '\0']) || text.contains("://") || !is_path && text.contains(' ') {
             return Vec::new();
         }
@@ -249,19 +268,59 @@ impl Reach<'_> {
         self.arguments(&words, scope);
     }
 
+    /// `ansible_env_vars`: settings by variables of the environment.
     fn template_environment(&mut self, values: &[Texts], scope: &Scope, line: usize) {
-        for text in values.iter().filter_map(|v| v.as_ref().ok()).flatten() {
-            let (name, value) = text.split_once('=').unwrap_or((text, ""));
-            let finds_files = ["_PATH", "_CONFIG", "_LIBRARY", "_PLUGINS", "_UTILS", "_INVENTORY"].iter().any(|end| name.ends_with(end));
-            if name.starts_with("ANSIBLE_") && finds_files {
+        for value in values {
+            let texts = match value {
+                Ok(texts) => texts.clone(),
+                Err((_, prefix)) => BTreeSet::from([prefix.clone()]),
+            };
+            for text in &texts {
+                let (name, value) = text.split_once('=').unwrap_or((text, ""));
+                if HARMLESS_SETTINGS.contains(&name) || !name.is_empty() && !name.starts_with("ANSIBLE_") {
+                    continue;
+                }
                 for part in value.split(':').filter(|p| !p.is_empty() && !jinja::templated(p)) {
                     self.name(Purpose::Source(""), part, scope, line);
                 }
-                self.widen(None, format!("`ansible_env_vars` sets `{name}`, so Ansible searches elsewhere"), scope, line);
+                self.variables.blind.get_or_insert_with(|| format!("what `{name}` makes Ansible read"));
+                self.widen(None, format!("`ansible_env_vars` sets `{name}`, so Ansible may read anything"), scope, line);
+            }
+        }
+    }
+
+    /// The inventory that a template writes: variables, and how machines are reached.
+    fn inventory_template(&mut self, values: &[Texts], scope: &Scope, line: usize) {
+        for value in values {
+            match value {
+                Ok(texts) => texts.iter().for_each(|text| self.inventory_lines(text)),
+                Err((why, _)) => {
+                    self.variables.blind.get_or_insert_with(|| "the inventory of a template".to_owned());
+                    self.widen(None, format!("`inventory_file_template`: {}", one_line(why)), scope, line);
+                }
             }
         }
     }
 }
+
+/// Settings of Ansible that name no file and change no value.
+const HARMLESS_SETTINGS: &[&str] = &[
+    "ANSIBLE_FORCE_COLOR",
+    "ANSIBLE_HOST_KEY_CHECKING",
+    "ANSIBLE_NOCOLOR",
+    "ANSIBLE_NOCOWS",
+    "ANSIBLE_PIPELINING",
+    "ANSIBLE_REMOTE_TEMP",
+    "ANSIBLE_REMOTE_TMP",
+    "ANSIBLE_RETRY_FILES_ENABLED",
+    "ANSIBLE_SCP_IF_SSH",
+    "ANSIBLE_SSH_PIPELINING",
+    "ANSIBLE_SSH_RETRIES",
+    "ANSIBLE_SSH_TRANSFER_METHOD",
+    "ANSIBLE_STDOUT_CALLBACK",
+    "ANSIBLE_TIMEOUT",
+    "ANSIBLE_VERBOSITY",
+];
 
 fn hcl_files(disk: &Snapshot, folder: &Path) -> Vec<PathBuf> {
     files_that_end(disk, folder, ".pkr.hcl")

@@ -7,10 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hcl_edit::expr::{Expression, FuncCall, TraversalOperator};
+use hcl_edit::expr::{Expression, TraversalOperator};
 use hcl_edit::structure::{Body, Structure};
 use hcl_edit::template::{Element, Template as Text};
-use hcl_edit::visit::{Visit, visit_func_call};
 
 use super::known::Known;
 use super::reach::{Reach, Scope};
@@ -20,22 +19,6 @@ use crate::model::problem::SourceText;
 use crate::plan::inputs::Why;
 use crate::syntax::hcl;
 
-/// Functions whose first argument is a file, or a folder, that they read.
-const READING: &[&str] = &[
-    "file",
-    "filebase64",
-    "filemd5",
-    "filesha1",
-    "filesha256",
-    "filesha512",
-    "fileexists",
-    "templatefile",
-    "fileset",
-    "filebase64sha256",
-    "filebase64sha512",
-];
-/// Functions that ask a network.
-const FLOATING: &[&str] = &["vault", "consul_key", "aws_secretsmanager", "aws_secretsmanager_raw"];
 const MAX_DEPTH: usize = 12;
 const MAX_TEXTS: usize = 500;
 
@@ -56,9 +39,9 @@ impl File {
 }
 
 /// What names in expressions stand for.
-struct Names<'f> {
-    template: &'f Template,
-    root: PathBuf,
+pub(super) struct Names<'f> {
+    pub(super) template: &'f Template,
+    pub(super) root: PathBuf,
     variables: BTreeMap<String, Vec<&'f Expression>>,
     locals: BTreeMap<String, Vec<&'f Expression>>,
 }
@@ -108,6 +91,10 @@ impl Reach<'_> {
                 Structure::Attribute(attribute) => {
                     let line = source.line_column(hcl::span_of(&attribute.key).start).0;
                     self.functions(names, &attribute.value, scope, line);
+                    if attribute.key.as_str() == "override" {
+                        self.overridden(names, block, &attribute.value, scope, line);
+                        continue;
+                    }
                     let values = names.list(&attribute.value);
                     self.setting(names.template, block, attribute.key.as_str(), &values, scope, line);
                 }
@@ -135,11 +122,37 @@ impl Reach<'_> {
                                 self.widen(None, "a `dynamic` block that may be `shell-local`", scope, line);
                             }
                         }
+                        (Block::Source, "build") => self.widen(None, "an image is built of a folder on this machine", scope, line),
                         (_, "data") => self.data(kind.as_deref().unwrap_or_default(), scope, line),
                         _ => {}
                     }
                     self.body(names, &inner.body, &next, source, scope);
                 }
+            }
+        }
+    }
+
+    /// `override = { "null.web" = { playbook_file = "x.yml" } }`: settings for one builder.
+    fn overridden(&mut self, names: &Names<'_>, block: &Block, value: &Expression, scope: &Scope, line: usize) {
+        let Expression::Object(builders) = value else {
+            return self.widen(None, "`override` that is no literal", scope, line);
+        };
+        for (_, settings) in builders {
+            let Expression::Object(settings) = settings.expr() else {
+                self.widen(None, "`override` that is no literal", scope, line);
+                continue;
+            };
+            for (key, value) in settings {
+                let key = match key {
+                    hcl_edit::expr::ObjectKey::Ident(name) => name.as_str().to_owned(),
+                    hcl_edit::expr::ObjectKey::Expression(Expression::Variable(name)) => name.as_str().to_owned(),
+                    hcl_edit::expr::ObjectKey::Expression(Expression::String(name)) => name.as_str().to_owned(),
+                    hcl_edit::expr::ObjectKey::Expression(_) => {
+                        self.widen(None, "`override` of a setting that is no literal", scope, line);
+                        continue;
+                    }
+                };
+                self.setting(names.template, block, &key, &names.list(value.expr()), scope, line);
             }
         }
     }
@@ -150,63 +163,6 @@ impl Reach<'_> {
             self.notes.insert(format!("{place} asks for `{kind}` when it runs: what it answers is not in the key"));
         } else {
             self.widen(None, format!("data source `{kind}` may read anything"), scope, line);
-        }
-    }
-
-    /// Files that functions in an expression read, and variables of the environment.
-    fn functions(&mut self, names: &Names<'_>, expression: &Expression, scope: &Scope, line: usize) {
-        struct Collect(Vec<FuncCall>);
-        impl Visit for Collect {
-            fn visit_func_call(&mut self, node: &FuncCall) {
-                self.0.push(node.clone());
-                visit_func_call(self, node);
-            }
-        }
-        let mut collect = Collect(Vec::new());
-        collect.visit_expr(expression);
-        for call in &collect.0 {
-            let name = call.name.name.as_str();
-            let Some(first) = call.args.iter().next() else { continue };
-            if name == "env" {
-                if let Ok(texts) = names.texts(first, 0) {
-                    for text in &texts {
-                        self.reads_environment(text, scope, line);
-                    }
-                }
-            } else if FLOATING.contains(&name) {
-                let place = self.place(&scope.file, line);
-                self.notes.insert(format!("{place} asks the network by `{name}`: what it answers is not in the key"));
-            } else if READING.contains(&name) {
-                match names.texts(first, 0) {
-                    Ok(texts) => {
-                        for text in texts {
-                            for found in self.template_path(names.template, &text, true, name, scope, line) {
-                                if name == "templatefile" {
-                                    self.rendered(&found, scope);
-                                }
-                            }
-                        }
-                    }
-                    Err(why) => {
-                        let prefix = names.prefix(first);
-                        let folder = prefix.rsplit_once('/').map(|(folder, _)| super::names::join(&names.root, folder));
-                        self.widen(folder.as_deref(), format!("`{name}` in a template: {why}"), scope, line);
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Reach<'_> {
-    /// A file that `templatefile` renders may call functions that read files, too.
-    fn rendered(&mut self, file: &Path, scope: &Scope) {
-        let text = self.world.text(file);
-        for (at, line) in text.lines().enumerate() {
-            if READING.iter().any(|function| line.contains(&format!("{function}("))) {
-                let scope = scope.in_file(file, scope.why.clone());
-                self.widen(None, "a file that `templatefile` renders reads others", &scope, at + 1);
-            }
         }
     }
 }
@@ -260,7 +216,7 @@ impl<'f> Names<'f> {
     }
 
     /// The literal text that a template begins with.
-    fn prefix(&self, expression: &Expression) -> String {
+    pub(super) fn prefix(&self, expression: &Expression) -> String {
         let Expression::StringTemplate(text) = expression else { return String::new() };
         let mut prefix = String::new();
         for element in text {
@@ -277,7 +233,7 @@ impl<'f> Names<'f> {
     }
 
     /// Every text that an expression may be; a list gives its items.
-    fn texts(&self, expression: &Expression, depth: usize) -> Result<BTreeSet<String>, String> {
+    pub(super) fn texts(&self, expression: &Expression, depth: usize) -> Result<BTreeSet<String>, String> {
         if depth > MAX_DEPTH {
             return Err("it is made of itself".to_owned());
         }
@@ -292,7 +248,7 @@ impl<'f> Names<'f> {
             Expression::String(text) => Ok(BTreeSet::from([text.as_str().to_owned()])),
             Expression::Null(_) => Ok(BTreeSet::new()),
             Expression::Bool(value) => Ok(BTreeSet::from([value.value().to_string()])),
-            Expression::Number(number) => Ok(BTreeSet::from([number.value().to_string()])),
+            Expression::Number(number) if number.value().as_i64().is_some() => Ok(BTreeSet::from([number.value().to_string()])),
             Expression::StringTemplate(text) => self.glued(text.iter(), depth),
             Expression::HeredocTemplate(heredoc) => self.glued(Text::iter(&heredoc.template), depth),
             Expression::Parenthesis(inner) => self.texts(inner.inner(), depth + 1),
@@ -308,8 +264,9 @@ impl<'f> Names<'f> {
             Expression::FuncCall(call) => {
                 let mut arguments = call.args.iter();
                 match call.name.name.as_str() {
-                    "abspath" | "pathexpand" | "trimspace" | "tostring" | "concat" | "coalesce" | "try" | "compact" | "flatten"
-                    | "distinct" | "toset" | "tolist" => all(&mut arguments),
+                    "trimspace" => Ok(all(&mut arguments)?.iter().map(|t| t.trim().to_owned()).collect()),
+                    "abspath" | "pathexpand" | "tostring" | "concat" | "coalesce" | "try" | "compact" | "flatten" | "distinct"
+                    | "toset" | "tolist" => all(&mut arguments),
                     "lower" => Ok(all(&mut arguments)?.iter().map(|t| t.to_lowercase()).collect()),
                     "basename" => Ok(all(&mut arguments)?.iter().map(|t| t.rsplit('/').next().unwrap_or(t).to_owned()).collect()),
                     "dirname" => Ok(all(&mut arguments)?.iter().map(|t| t.rsplit_once('/').map_or(".", |(d, _)| d).to_owned()).collect()),
@@ -317,7 +274,7 @@ impl<'f> Names<'f> {
                 }
             }
             Expression::Variable(name) => Err(format!("`{}` is not known", name.as_str())),
-            Expression::Object(_) | Expression::UnaryOp(_) | Expression::BinaryOp(_) | Expression::ForExpr(_) => {
+            Expression::Number(_) | Expression::Object(_) | Expression::UnaryOp(_) | Expression::BinaryOp(_) | Expression::ForExpr(_) => {
                 Err("an expression is not evaluated".to_owned())
             }
         }
@@ -328,6 +285,10 @@ impl<'f> Names<'f> {
         for element in elements {
             let ends = match element {
                 Element::Literal(literal) => BTreeSet::from([literal.to_string()]),
+                // `~` takes blanks of what stands beside it away.
+                Element::Interpolation(inner) if inner.strip != hcl_edit::template::Strip::None => {
+                    return Err("blanks are taken away around a value".to_owned());
+                }
                 Element::Interpolation(inner) => self.texts(&inner.expr, depth + 1)?,
                 Element::Directive(_) => return Err("a directive is not evaluated".to_owned()),
             };

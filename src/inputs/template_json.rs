@@ -33,7 +33,9 @@ impl Reach<'_> {
                 variables.entry(name.clone()).or_default().push(value);
             }
         };
-        add(json.get("variables").unwrap_or(&Json::Null));
+        for (_, values) in json.as_object().into_iter().flatten().filter(|(key, _)| key.eq_ignore_ascii_case("variables")) {
+            add(values);
+        }
         for file in var_files {
             let scope = self.template_scope(file, why);
             if let Some(values) = self.json(file, &scope) {
@@ -52,13 +54,14 @@ impl Reach<'_> {
         for (list, block) in
             [("builders", Block::Source), ("provisioners", Block::Provisioner(None)), ("post-processors", Block::PostProcessor(None))]
         {
-            for entry in json.get(list).and_then(Json::as_array).into_iter().flatten() {
+            let lists = json.as_object().into_iter().flatten().filter(|(key, _)| key.eq_ignore_ascii_case(list));
+            for entry in lists.filter_map(|(_, entries)| entries.as_array()).flatten() {
                 self.entry(template, entry, &block, &variables, &text, &scope);
             }
         }
         // `{{env `X`}}` stands in the values of variables only.
-        for rest in text.split("env `").skip(1) {
-            if let Some(name) = rest.split('`').next() {
+        for rest in text.split("env `").chain(text.split("env \\\"")).skip(1) {
+            if let Some(name) = rest.split(['`', '\\']).next().filter(|name| !name.is_empty() && !name.contains(['{', '\n'])) {
                 self.reads_environment(name, &scope, 1);
             }
         }
@@ -94,7 +97,11 @@ impl Reach<'_> {
             // A sequence of post-processors, or one by its name alone.
             Json::Array(items) => items.iter().for_each(|item| self.entry(template, item, block, variables, text, scope)),
             Json::Object(settings) => {
-                let kind = settings.get("type").and_then(Json::as_str).map(str::to_owned);
+                let kind = settings
+                    .iter()
+                    .find(|(key, _)| key.eq_ignore_ascii_case("type"))
+                    .and_then(|(_, kind)| kind.as_str())
+                    .map(str::to_owned);
                 let block = match block {
                     Block::Provisioner(_) => Block::Provisioner(kind.clone()),
                     Block::PostProcessor(_) => Block::PostProcessor(kind.clone()),
@@ -104,6 +111,8 @@ impl Reach<'_> {
                     self.widen(None, "`shell-local` runs on this machine", scope, line_of(text, "shell-local"));
                 }
                 for (key, value) in settings {
+                    // Packer takes names of settings whatever their case.
+                    let key = &key.to_lowercase();
                     if key == "override" {
                         for other in value.as_object().into_iter().flat_map(|o| o.values()) {
                             self.entry(template, other, &block, variables, text, scope);

@@ -193,10 +193,12 @@ impl Variables {
             "omit" => vec![Known::Counted],
             name if RUN_TIME.contains(&name) => return Err(format!("`{name}` is known only when it runs")),
             "role_path" | "ansible_role_path" => folder(scope.role.as_deref().ok_or_else(unknown)?),
-            "role_name" | "ansible_role_name" => {
-                vec![Known::Text(super::names::last(scope.role.as_deref().ok_or_else(unknown)?))]
+            "role_name" | "ansible_role_name" => role_names(scope.role.as_deref().ok_or_else(unknown)?),
+            name if WORDS.contains(&name) => {
+                // Somebody may have given it another value, of any form.
+                let given = self.ask(name).into_iter().flat_map(|values| values.iter().cloned().collect::<Vec<_>>());
+                given.chain([Known::Text(WILD.to_string())]).collect()
             }
-            name if WORDS.contains(&name) => vec![Known::Text(WILD.to_string())],
             name if self.blind.is_some() => {
                 return Err(format!("`{name}` may be assigned in {}", self.blind.as_deref().unwrap_or_default()));
             }
@@ -237,6 +239,18 @@ impl Variables {
         }
         values.into_iter().map(|v| if let Known::Open(why) = v { Err(format!("`{text}` {why}")) } else { Ok(v) }).collect()
     }
+}
+
+/// What a role may be called: its folder, with those around it when its name has slashes, and with its collection.
+fn role_names(role: &std::path::Path) -> Vec<Known> {
+    let parts: Vec<String> = role.iter().map(|part| super::names::encode(std::os::unix::ffi::OsStrExt::as_bytes(part))).collect();
+    let mut names: Vec<String> = (1..=4.min(parts.len())).map(|count| parts[parts.len() - count..].join("/")).collect();
+    if let Some(at) = parts.iter().rposition(|part| part == "ansible_collections")
+        && let [namespace, collection, _, inner @ ..] = &parts[at + 1..]
+    {
+        names.push(format!("{namespace}.{collection}.{}", inner.join(".")));
+    }
+    names.into_iter().map(Known::Text).collect()
 }
 
 /// Magic variables that only Ansible itself fills.

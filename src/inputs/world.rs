@@ -16,7 +16,7 @@ use super::shared::Found;
 use super::snapshot::{Kind, Map, Snapshot};
 use super::variables::Locals;
 use super::{InputContext, names};
-use crate::config::pipeline::{Pipeline, StateLocation};
+use crate::config::pipeline::{Pipeline, Recipe, StateLocation};
 use crate::model::problem::SourceText;
 use crate::syntax::hcl;
 use crate::syntax::yaml::{self, Node};
@@ -60,6 +60,8 @@ pub(super) struct World<'a> {
     pub(super) never: BTreeMap<PathBuf, &'static str>,
     pub(super) roles: Roles,
     pub(super) disk: Snapshot,
+    /// Collections beside the playbooks that runs begin with, for all playbooks that these import.
+    pub(super) begun: BTreeSet<PathBuf>,
     parsed: Mutex<Map<Arc<Parsed>>>,
     templates: Mutex<Map<Arc<Hcl>>>,
     texts: Mutex<Map<Arc<str>>>,
@@ -82,6 +84,11 @@ impl<'a> World<'a> {
     fn on(disk: Snapshot, root: PathBuf, pipeline: &'a Pipeline, context: &'a InputContext) -> Self {
         let config = AnsibleConfig::in_force(&root, context);
         let never = never(&root, pipeline, &config);
+        let begun = pipeline.stages.iter().filter_map(|stage| match &stage.recipe {
+            Recipe::Playbook { playbook, .. } => root.join(playbook).parent().map(|folder| folder.join("collections")),
+            Recipe::Template { .. } => None,
+        });
+        let begun = begun.collect();
         Self {
             root,
             pipeline,
@@ -90,6 +97,7 @@ impl<'a> World<'a> {
             never,
             roles: Roles::default(),
             disk,
+            begun,
             parsed: Mutex::default(),
             templates: Mutex::default(),
             texts: Mutex::default(),
@@ -169,7 +177,7 @@ impl<'a> World<'a> {
         }
         let bytes = self.disk.read(path, MAX_TEXT).unwrap_or_default();
         // A file without one brace has nothing for Jinja; a font among the templates is not worth decoding.
-        let text: Arc<str> = if memchr::memchr(b'{', &bytes).is_none() && bytes.contains(&0) {
+        let text: Arc<str> = if memchr::memchr(b'{', &bytes).is_none() && bytes.contains(&0) && !bytes.starts_with(b"#jinja2:") {
             Arc::from("")
         } else {
             String::from_utf8_lossy(&bytes).into()
@@ -202,6 +210,20 @@ impl<'a> World<'a> {
         let assigned = Arc::new(Assigned::by(documents));
         self.assigned.lock().unwrap_or_else(PoisonError::into_inner).insert(path.as_os_str().to_owned(), Arc::clone(&assigned));
         assigned
+    }
+
+    /// Where a path ends when links are followed; `None`: there, as it stands. Outside of the root only its last part is looked at.
+    pub(super) fn end(&self, path: &Path) -> Option<PathBuf> {
+        let (mut at, mut moved) = (path.to_owned(), false);
+        for _ in 0..40 {
+            let inner = at.ancestors().take_while(|part| *part == at || part.starts_with(&self.root) && *part != self.root);
+            let Some(link) = inner.filter(|part| self.disk.kind(part) == Some(Kind::Link)).last() else { break };
+            let (end, _) = self.disk.link(link).end?;
+            let rest = at.strip_prefix(link).unwrap_or(Path::new(""));
+            at = if rest.as_os_str().is_empty() { end } else { end.join(rest) };
+            moved = true;
+        }
+        moved.then_some(at)
     }
 
     /// Every file below a folder, sorted, without the fixed list. For reading names; what counts is listed by the walker.
@@ -253,6 +275,11 @@ fn never(root: &Path, pipeline: &Pipeline, config: &AnsibleConfig) -> BTreeMap<P
     }
     for log in &config.logs {
         add(log, "Ansible's log");
+    }
+    for stage in &pipeline.stages {
+        for file in super::command_line::password_files(&stage.ansible_arguments) {
+            add(&names::join(root, &file), "vault password files");
+        }
     }
     for password in &config.password_files {
         add(password, "vault password files");

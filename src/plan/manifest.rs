@@ -68,6 +68,7 @@ pub const FORMAT: u32 = 1;
 ///
 /// - 1: the first.
 /// - 2: the guard: a `sitecustomize` of ours first on `PYTHONPATH`. Dry runs work as `ssh_username`, with sudo.
+///   No facts of earlier runs (`ANSIBLE_CACHE_PLUGIN=memory`).
 pub const RECIPE: u32 = 2;
 
 /// Which of the two keys a manifest makes.

@@ -110,6 +110,10 @@ impl Judge<'_> {
         let beside =
             || self.tree.pieces.keys().any(|piece| piece.strip_prefix("../").is_some_and(|rest| rest.split('/').next() == Some(&first)));
         let rest: Vec<_> = parts.collect();
+        // Code without a file has such a name in Python; a warning asks for its lines.
+        if rest.last().is_some_and(|name| name.starts_with('<') && name.ends_with('>')) {
+            return false;
+        }
         let fixed =
             |part: &str| matches!(part, "__pycache__" | ".ovenbird" | ".git") || Path::new(part).extension().is_some_and(|e| e == "pyc");
         if self.tree.secrets.iter().any(|secret| path.strip_prefix("repo").is_ok_and(|name| name == Path::new(secret))) {
@@ -287,6 +291,9 @@ impl Judge<'_> {
         }
         let exact = expected.iter().filter(|folder| !imprecise.iter().any(|place| place.taken == **folder));
         self.verdict.imprecise.extend(exact.map(|folder| format!("{folder} is not taken whole")));
+        for part in self.tree.because.iter().filter(|part| !imprecise.iter().any(|place| place.because.contains(*part))) {
+            self.verdict.imprecise.push(format!("nothing is taken whole because of `{part}`"));
+        }
         for folder in &self.tree.unreachable {
             let inner = format!("{folder}/");
             let held = self.there.iter().filter(|name| *name == folder || name.starts_with(&inner));

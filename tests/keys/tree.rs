@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Directives: `stage:` (a line of the stage's block), `playbook:` (default `site.yml`), `env: NAME=value` (the caller's),
-//! `imprecise:`, `unreachable:` (a folder of which nothing may be an input), `secret:` (a file with a password, which is read and must be
+//! `imprecise:`, `because:` (a part of a reason for which something is taken whole), `unreachable:` (a folder of which nothing may be an input), `secret:` (a file with a password, which is read and must be
 //! no input), `machine: real` (modules are run and not only answered), `glob:` (`FOLDER PATTERN`: the folder is listed for what fits). Invariant: a directive that is not known fails the test.
 
 use std::collections::BTreeMap;
@@ -36,6 +36,8 @@ pub(crate) struct Tree {
     pub(crate) playbook: String,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) imprecise: Vec<String>,
+    /// Parts of reasons; where several mechanisms widen one tree, each must say so.
+    pub(crate) because: Vec<String>,
     pub(crate) unreachable: Vec<String>,
     /// Files that hold passwords.
     pub(crate) secrets: Vec<String>,
@@ -101,6 +103,7 @@ impl Tree {
             }
             "machine" => self.real_machine = value == "real",
             "imprecise" => self.imprecise.push(value),
+            "because" => self.because.push(value),
             "unreachable" => self.unreachable.push(value),
             "secret" => self.secrets.push(value),
             "glob" => {

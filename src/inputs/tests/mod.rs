@@ -12,6 +12,7 @@ use crate::model::name::Name;
 use crate::model::problem::Problems;
 use crate::plan::inputs::{Entry, StageInputs};
 
+mod attempts;
 mod bad;
 mod files;
 mod reading;
