@@ -12,11 +12,13 @@ use crate::cli::survey::Survey;
 use crate::cli::swap::{Swapping, who};
 use crate::cli::swap_goal::{self, Fitness};
 use crate::cli::world::World;
+use crate::disk::swap_tfvars;
 use crate::event::Event;
 use crate::event::swap::SwapFact;
 use crate::inputs::environment;
 use crate::model::gate::FailedGate;
 use crate::model::name::Name;
+use crate::model::swap::Colour;
 use crate::plan::swap::State;
 use crate::ports::Stop;
 use crate::run::journal::Journal;
@@ -112,11 +114,21 @@ pub async fn run(command: &'static str, args: &SwapArgs, swapping: Swapping, wor
     let (ended, signal) = running::report_on(begun, shown, world, output, moving).await?;
     if let Ok(Ended::Done(now @ State::Steady { live }) | Ended::Nothing(now @ State::Steady { live }, _)) = &ended
         && args.action != SwapAction::Rollback
+        && let Some(serving) = serving(&swapping, *live)
     {
-        remember(&state, &swapping.spec.name, &ami, *now, output).await;
-        output.say(&format!("{live} serves {ami}\n"));
+        // Not the AMI that was asked for: a swap that was under way goes to its own end first.
+        remember(&state, &swapping.spec.name, &serving, *now, output).await;
+        let more = if serving == ami { String::new() } else { format!("; {ami} is newer, and takes another run") };
+        output.say(&format!("{live} serves {serving}{more}\n"));
     }
-    exit(ended, signal, &swapping.spec.name)
+    exit(ended, signal.as_deref(), &swapping.spec.name)
+}
+
+/// AMI of a colour, by the tfvars as they are now.
+fn serving(swapping: &Swapping, colour: Colour) -> Option<String> {
+    let bytes = std::fs::read(swapping.loaded.pipeline.root.join(&swapping.spec.tfvars)).ok()?;
+    let found = swap_tfvars::read(&swapping.spec, &bytes).ok()?;
+    Some(found.values.of(colour).ami_id.clone())
 }
 
 /// What a swap that requires this one asks for.
@@ -148,7 +160,7 @@ fn told(ended: &Result<Ended, Halt>) -> (Option<State>, &'static str, String) {
     }
 }
 
-fn exit(ended: Result<Ended, Halt>, signal: Option<String>, name: &Name) -> Result<Exit, Failure> {
+fn exit(ended: Result<Ended, Halt>, signal: Option<&str>, name: &Name) -> Result<Exit, Failure> {
     match ended {
         Ok(Ended::Done(_) | Ended::Nothing(..)) => Ok(Exit::Done),
         Ok(Ended::RolledBack(failed, state)) => {
@@ -160,7 +172,10 @@ fn exit(ended: Result<Ended, Halt>, signal: Option<String>, name: &Name) -> Resu
             let message = format!("it stays `{}`, because the gate failed: {}{second}", state.name(), failed.message);
             Err(Failure::failed(message).help(after(state, name)))
         }
-        Err(halt) => Err(failure(halt, signal.as_deref())),
+        Err(mut halt) => {
+            halt.help = halt.help.map(|help| help.replace("swap NAME", &format!("swap {name}")));
+            Err(failure(halt, signal))
+        }
     }
 }
 
@@ -177,7 +192,7 @@ fn after(state: State, name: &Name) -> String {
 }
 
 /// A halt as a way out.
-pub(super) fn failure(halt: Halt, signal: Option<&str>) -> Failure {
+fn failure(halt: Halt, signal: Option<&str>) -> Failure {
     if let Some(problems) = halt.problems {
         return Failure::Problems(problems);
     }
@@ -189,11 +204,10 @@ pub(super) fn failure(halt: Halt, signal: Option<&str>) -> Failure {
         HaltKind::Interrupted => return Failure::Said(Exit::Interrupted { terminated: signal.is_some_and(|name| name != "SIGINT") }),
     };
     let mut message = halt.message;
-    for line in &halt.last_lines {
-        message.push_str(&format!("\n  | {line}"));
-    }
-    if let Some(log) = &halt.log {
-        message.push_str(&format!("\n  log {log}"));
+    if let Some(tail) = &halt.tail {
+        let lines = tail.lines.iter().map(|line| format!("\n  | {line}"));
+        let log = tail.log.iter().map(|log| format!("\n  log {log}"));
+        message.extend(lines.chain(log));
     }
     let failure = Failure::new(exit, message);
     match halt.help {

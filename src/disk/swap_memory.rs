@@ -25,9 +25,6 @@ pub struct Memory {
     pub applied: bool,
     /// Did its gate pass.
     pub passed: bool,
-    /// Terraform while it may hold the state.
-    #[serde(default)]
-    pub terraform: Option<Child>,
 }
 
 /// A child that may have been killed with us.
@@ -45,9 +42,19 @@ fn path(dot: &Path, swap: &str) -> PathBuf {
     dot.join("swaps").join(format!("{swap}.json"))
 }
 
+/// Of its own: it is remembered before anything is written, too.
+fn path_of_child(dot: &Path, swap: &str) -> PathBuf {
+    dot.join("swaps").join(format!("{swap}.terraform.json"))
+}
+
 /// What is remembered; `None` where nothing is, or nothing that can be read.
 pub fn load(dot: &Path, swap: &str) -> Option<Memory> {
     serde_json::from_slice(&std::fs::read(path(dot, swap)).ok()?).ok()
+}
+
+/// The last Terraform of ours; `None` where nothing is known.
+pub fn load_child(dot: &Path, swap: &str) -> Option<Child> {
+    serde_json::from_slice(&std::fs::read(path_of_child(dot, swap)).ok()?).ok()
 }
 
 /// Remembers.
@@ -55,11 +62,22 @@ pub fn load(dot: &Path, swap: &str) -> Option<Memory> {
 /// # Errors
 /// The file cannot be written.
 pub fn save(dot: &Path, swap: &str, memory: &Memory) -> Result<(), atomic::WriteError> {
-    let path = path(dot, swap);
+    write(dot, path(dot, swap), memory)
+}
+
+/// Remembers a Terraform that may hold the state.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn save_child(dot: &Path, swap: &str, child: &Child) -> Result<(), atomic::WriteError> {
+    write(dot, path_of_child(dot, swap), child)
+}
+
+fn write(dot: &Path, path: PathBuf, value: &impl Serialize) -> Result<(), atomic::WriteError> {
     let wrong = |source| atomic::WriteError { path: path.clone(), source };
     run_folder::make_dot(dot).map_err(wrong)?;
     std::fs::create_dir_all(dot.join("swaps")).map_err(wrong)?;
-    let json = serde_json::to_vec_pretty(memory).map_err(|error| wrong(error.into()))?;
+    let json = serde_json::to_vec_pretty(value).map_err(|error| wrong(error.into()))?;
     atomic::write_with_mode(&path, 0o600, &json)
 }
 
@@ -77,12 +95,14 @@ mod tests {
             after: Digest::of(b"x"),
             applied: false,
             passed: false,
-            terraform: None,
         };
         assert_eq!(load(dot.path(), "production"), None);
         save(dot.path(), "production", &memory).unwrap();
         assert_eq!(load(dot.path(), "production"), Some(memory));
         assert_eq!(load(dot.path(), "staging"), None);
+        let child = Child { who: "ci@here".to_owned(), pid: 7, started: "2026-11-22T11:00:00Z".to_owned() };
+        save_child(dot.path(), "production", &child).unwrap();
+        assert_eq!((load_child(dot.path(), "production"), load_child(dot.path(), "staging")), (Some(child), None));
         atomic::write(&dot.path().join("swaps/production.json"), b"{").unwrap();
         assert_eq!(load(dot.path(), "production"), None);
     }

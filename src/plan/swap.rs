@@ -229,12 +229,10 @@ impl Irregular {
     pub fn fields(&self) -> Vec<(Colour, Field)> {
         match self {
             Self::UnknownBalancer(colour, _) => vec![(*colour, Field::ElbName)],
-            Self::SizesReversed(colour, ..) => vec![(*colour, Field::MinSize), (*colour, Field::MaxSize)],
-            Self::HalfOff(colour, _) => vec![(*colour, Field::MinSize), (*colour, Field::MaxSize)],
-            Self::NoAmi(colour, _) => vec![(*colour, Field::AmiId)],
+            Self::SizesReversed(colour, ..) | Self::HalfOff(colour, _) => vec![(*colour, Field::MinSize), (*colour, Field::MaxSize)],
+            Self::NoAmi(colour, _) | Self::MarkerAmi(colour, ..) => vec![(*colour, Field::AmiId)],
             Self::LiveOff(colour, _) => vec![(*colour, Field::MaxSize), (*colour, Field::ElbName)],
             Self::NothingLive(_) | Self::JoinedUnmarked(_) => vec![(Colour::Blue, Field::ElbName), (Colour::Green, Field::ElbName)],
-            Self::MarkerAmi(colour, ..) => vec![(*colour, Field::AmiId)],
             Self::MarkerUnreadable(_) | Self::MarkerTwice(_) | Self::MarkerLeft(..) | Self::MarkerReversed(..) => Vec::new(),
         }
     }

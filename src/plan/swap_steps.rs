@@ -66,16 +66,6 @@ impl Step {
             Self::Rejoin => format!("back: {old} goes on live again"),
         }
     }
-
-    /// The step that led to a state on the way forward.
-    pub fn into_state(state: State) -> Self {
-        match state {
-            State::Steady { .. } => Self::Finish,
-            State::Started { .. } => Self::Start,
-            State::Joined { .. } => Self::Join,
-            State::Left { .. } => Self::Leave,
-        }
-    }
 }
 
 impl fmt::Display for Step {

@@ -27,8 +27,15 @@ pub struct Halt {
     pub foreign: Vec<Foreign>,
     /// Problems with their places.
     pub problems: Option<Problems>,
-    /// Last lines of a tool.
-    pub last_lines: Vec<String>,
+    /// The end of what a tool said.
+    pub tail: Option<Box<Tail>>,
+}
+
+/// The end of what a tool said.
+#[derive(Debug, Clone, Default)]
+pub struct Tail {
+    /// Last lines.
+    pub lines: Vec<String>,
     /// Its log.
     pub log: Option<String>,
 }
@@ -51,8 +58,8 @@ pub enum HaltKind {
 impl Halt {
     /// With a message.
     pub fn new(kind: HaltKind, message: impl Into<String>) -> Self {
-        let (help, problems, log) = (None, None, None);
-        Self { kind, message: message.into(), help, foreign: Vec::new(), problems, last_lines: Vec::new(), log }
+        let (help, problems, tail) = (None, None, None);
+        Self { kind, message: message.into(), help, foreign: Vec::new(), problems, tail }
     }
 
     /// Says what to do.

@@ -36,10 +36,14 @@ fn step_of(state: State) -> GateStep {
 pub(super) async fn ask(work: &Work<'_>, question: Question, values: &Values) -> Result<Verdict, Halt> {
     let set = &work.set;
     let (live, test) = (balancer(&set.spec.live), balancer(&set.spec.test));
+    let names = [work.group(Colour::Blue).await?, work.group(Colour::Green).await?];
+    let name = |colour: Colour| match colour {
+        Colour::Blue => names[0].clone(),
+        Colour::Green => names[1].clone(),
+    };
     let healthy = |colour: Colour, on: &LoadBalancer| {
         let side = values.of(colour);
-        let image = Some(side.ami_id.clone());
-        Ok::<_, Halt>(Want::Healthy { group: work.group(colour)?, on: on.clone(), at_least: side.min_size.max(1), image })
+        Want::Healthy { group: name(colour), on: on.clone(), at_least: side.min_size.max(1), image: Some(side.ami_id.clone()) }
     };
     let checks = |step: GateStep| set.gates.get(&step).cloned().unwrap_or_default();
     // What people ask of the new colour says nothing of the old one.
@@ -47,22 +51,22 @@ pub(super) async fn ask(work: &Work<'_>, question: Question, values: &Values) ->
     let (step, wants, mut checks) = match question {
         Question::State(state, _) => {
             let wants = match state {
-                State::Started { new } => vec![healthy(new, &test)?],
-                State::Joined { new } => vec![healthy(new, &live)?],
-                State::Left { new } => vec![Want::Drained { group: work.group(new.other())?, from: live.clone() }, healthy(new, &live)?],
-                State::Steady { live: new } => vec![Want::Gone { group: work.group(new.other())? }, healthy(new, &live)?],
+                State::Started { new } => vec![healthy(new, &test)],
+                State::Joined { new } => vec![healthy(new, &live)],
+                State::Left { new } => vec![Want::Drained { group: name(new.other()), from: live.clone() }, healthy(new, &live)],
+                State::Steady { live: new } => vec![Want::Gone { group: name(new.other()) }, healthy(new, &live)],
             };
             (step_of(state), wants, checks(step_of(state)))
         }
         Question::Serves(colour) => {
             // Which AMI it runs does not matter now: it served before.
-            let mut want = healthy(colour, &live)?;
+            let mut want = healthy(colour, &live);
             if let Want::Healthy { image, .. } = &mut want {
                 *image = None;
             }
             (GateStep::Join, vec![want], bare(GateStep::Join))
         }
-        Question::Gone(colour) => (GateStep::Finish, vec![Want::Gone { group: work.group(colour)? }], bare(GateStep::Finish)),
+        Question::Gone(colour) => (GateStep::Finish, vec![Want::Gone { group: name(colour) }], bare(GateStep::Finish)),
     };
     if question == Question::State(state_of(question), true) {
         // It has soaked; a look is enough.
@@ -107,7 +111,7 @@ fn state_of(question: Question) -> State {
 
 /// What of a colour's group is not yet as the values say.
 pub(super) async fn missing(work: &Work<'_>, colour: Colour, side: &Side) -> Result<Vec<String>, Halt> {
-    let name = work.group(colour)?;
+    let name = work.group(colour).await?;
     let Some(group) = work.set.traffic.group(&name).await.map_err(|e| of_aws(&e))? else {
         return Ok(vec![format!("there is no group `{name}`")]);
     };

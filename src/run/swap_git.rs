@@ -183,6 +183,7 @@ impl Git<'_> {
     /// The checkout as it was at a commit, in `folder`; gives the folder of the file in it. Gone with [`Self::drop_tree`].
     pub(super) async fn tree(&self, commit: &str, folder: &Path) -> Option<PathBuf> {
         let prefix = self.ask(&self.tracked.prefix(), LOCAL).await.ok()?.ok()?;
+        drop(self.ask(&self.tracked.forget_trees(), LOCAL).await);
         self.ask(&self.tracked.add_tree(folder, commit), LOCAL).await.ok()?.ok()?;
         Some(folder.join(prefix.trim()))
     }

@@ -24,7 +24,7 @@ use crate::model::digest::Digest;
 use crate::model::gate::Verdict;
 use crate::model::swap::Colour;
 use crate::plan::swap::{State, Values};
-use crate::plan::swap_guard::{Foreign, TerraformPlan};
+use crate::plan::swap_guard::{Foreign, Group, TerraformPlan};
 use crate::plan::swap_steps::Move;
 use crate::ports::{AwsError, Facts, Stop, Traffic};
 use crate::run::swap_asks::{Earlier, Halt, HaltKind, Hands, Question, Way};
@@ -32,7 +32,7 @@ use crate::run::swap_gates;
 use crate::run::swap_git::Git;
 use crate::run::swap_terraform::{Runner, Told};
 use crate::tools::git_record::Tracked;
-use crate::tools::terraform::{Terraform, parse_plan};
+use crate::tools::terraform::{Terraform, parse_plan, parse_state};
 
 /// What a run of a swap works with.
 pub struct Setting<'a> {
@@ -145,7 +145,8 @@ impl<'a> Work<'a> {
     }
 
     async fn terraform(&self, what: &str, of: impl Fn(u64) -> crate::process::command::CommandLine) -> Result<(), Halt> {
-        let earlier = self.memory().and_then(|memory| memory.terraform);
+        let (dot, name) = (self.set.dot, self.set.spec.name.as_str());
+        let earlier = swap_memory::load_child(dot, name);
         let say = |detail: String| self.say(SwapFact::PhaseStarted { phase: "unlock".to_owned(), detail });
         let told = Told {
             waiting: &|lock| {
@@ -156,7 +157,9 @@ impl<'a> Work<'a> {
             },
             started: &|pid| {
                 let child = Child { who: self.set.who.clone(), pid, started: self.now().to_string() };
-                self.note(|memory| memory.terraform = Some(child));
+                if let Err(error) = swap_memory::save_child(dot, name, &child) {
+                    self.warn(error.to_string());
+                }
             },
             earlier: earlier.as_ref(),
             broken: &|lock| say(format!("lock {} is of our own Terraform, which was killed", lock.id)),
@@ -232,7 +235,7 @@ impl Hands for Work<'_> {
     }
 
     async fn serving(&self, colour: Colour) -> Result<u32, Halt> {
-        let name = self.group(colour)?;
+        let name = self.group(colour).await?;
         let group = self.set.traffic.group(&name).await.map_err(|e| of_aws(&e))?;
         let serving = group.map_or(0, |group| group.instances.iter().filter(|instance| instance.in_service()).count());
         match u32::try_from(serving) {
@@ -269,11 +272,7 @@ impl Hands for Work<'_> {
         let shown = self.runner.show(&terraform.show(&out)).await?;
         let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
         let plan = parse_plan(&shown, &groups).map_err(|e| Halt::new(HaltKind::Failed, e.to_string()))?;
-        for colour in Colour::BOTH {
-            if let Some(name) = plan.before.get(&self.set.spec.colour(colour).group).and_then(|group| group.name.clone()) {
-                self.groups.borrow_mut().insert(colour, name);
-            }
-        }
+        self.learn(&plan.before);
         self.planned.replace(Some((out, terraform)));
         Ok(Some(plan))
     }
@@ -294,7 +293,6 @@ impl Hands for Work<'_> {
             after: Digest::of(text.as_bytes()),
             applied: false,
             passed: false,
-            terraform: self.memory().and_then(|memory| memory.terraform),
         })?;
         atomic::write(&path, text.as_bytes()).map_err(|e| Halt::new(HaltKind::Failed, e.to_string()))
     }
@@ -373,12 +371,27 @@ impl Hands for Work<'_> {
 }
 
 impl Work<'_> {
-    /// A colour's group on AWS.
-    pub(super) fn group(&self, colour: Colour) -> Result<String, Halt> {
+    /// A colour's group on AWS. A way back asks for it before there is a plan: then Terraform's state tells.
+    pub(super) async fn group(&self, colour: Colour) -> Result<String, Halt> {
+        if self.groups.borrow().is_empty() {
+            let addresses = Colour::BOTH.map(|colour| self.set.spec.colour(colour).group.as_str());
+            let said = self.runner.show(&self.set.terraform.show_state()).await?;
+            let state = parse_state(&said, &addresses).map_err(|e| Halt::new(HaltKind::Failed, e.to_string()))?;
+            self.learn(&state);
+        }
         self.groups.borrow().get(&colour).cloned().ok_or_else(|| {
             let address = &self.set.spec.colour(colour).group;
             Halt::new(HaltKind::Refused, format!("`{address}` is not in Terraform's state"))
                 .help("`group` in the swap block is the group's address as `terraform state list` shows it")
         })
+    }
+
+    /// Names of the groups on AWS.
+    fn learn(&self, groups: &BTreeMap<String, Group>) {
+        for colour in Colour::BOTH {
+            if let Some(name) = groups.get(&self.set.spec.colour(colour).group).and_then(|group| group.name.clone()) {
+                self.groups.borrow_mut().insert(colour, name);
+            }
+        }
     }
 }

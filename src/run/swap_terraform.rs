@@ -15,7 +15,7 @@ use crate::disk::swap_memory::Child;
 use crate::ports::Stop;
 use crate::process::command::CommandLine;
 use crate::process::spawn::{self, SpawnError};
-use crate::run::swap_asks::{Halt, HaltKind};
+use crate::run::swap_asks::{Halt, HaltKind, Tail};
 use crate::tools::terraform::{StateLock, Terraform, state_lock};
 
 /// How long somebody else may hold the state: an apply of some size.
@@ -70,7 +70,7 @@ impl Runner {
             } else {
                 let message = format!("the Terraform state is locked by {} ({}, since {})", lock.who, lock.operation, lock.created);
                 let help = format!("`terraform force-unlock {}` breaks the lock of a run that is dead; nothing was applied", lock.id);
-                return Err(Halt { log: halt.log, ..Halt::new(HaltKind::Held, message).help(help) });
+                return Err(Halt { tail: halt.tail, ..Halt::new(HaltKind::Held, message).help(help) });
             }
         }
     }
@@ -110,8 +110,8 @@ impl Runner {
         if output.exit.success() {
             return Ok(output.stdout);
         }
-        let lines = last_lines(&output.stderr);
-        Err(Halt { last_lines: lines, ..Halt::new(HaltKind::Failed, format!("terraform show failed: {}", output.exit)) })
+        let tail = Some(Box::new(Tail { lines: last_lines(&output.stderr), log: None }));
+        Err(Halt { tail, ..Halt::new(HaltKind::Failed, format!("terraform show failed: {}", output.exit)) })
     }
 
     fn not_started(&self, error: &SpawnError) -> Halt {
@@ -130,7 +130,7 @@ fn failed(what: &str, exit: &str, log: &Path) -> Halt {
     } else {
         halt
     };
-    Halt { last_lines: last_lines(&said), log: Some(log.display().to_string()), ..halt }
+    Halt { tail: Some(Box::new(Tail { lines: last_lines(&said), log: Some(log.display().to_string()) })), ..halt }
 }
 
 fn last_lines(text: &str) -> Vec<String> {

@@ -101,6 +101,11 @@ impl Tracked {
         self.git().args(["worktree", "add", "--quiet", "--force", "--detach"]).arg(folder).arg(commit)
     }
 
+    /// Forgets checkouts whose folders are gone: those of runs that were killed.
+    pub fn forget_trees(&self) -> CommandLine {
+        self.git().args(["worktree", "prune"])
+    }
+
     /// Removes such a checkout.
     pub fn drop_tree(&self, folder: &Path) -> CommandLine {
         self.git().args(["worktree", "remove", "--force"]).arg(folder)
