@@ -20,7 +20,9 @@ bindings() {
   if have npm && (cd "$1" && npm pack --silent "@cdktf/provider-aws@$AWS_BINDINGS_VERSION" && mv ./*.tgz package.tgz) && is_bindings "$1/package.tgz"; then
     return
   fi
-  python3 -m pip download --disable-pip-version-check --no-input --progress-bar off --no-deps --only-binary :all: -d "$1" \
+  # Debian's python3 has no pip of its own, and the venv that has one is made beside us.
+  python3 -m venv "$1/venv" || return 1
+  "$1/venv/bin/python" -m pip download --disable-pip-version-check --no-input --progress-bar off --no-deps --only-binary :all: -d "$1" \
     "cdktf-cdktf-provider-aws==$AWS_BINDINGS_VERSION" || return 1
   wheel=$(find "$1" -name '*.whl' -print -quit)
   python3 -c 'import sys, zipfile
