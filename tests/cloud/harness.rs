@@ -188,6 +188,11 @@ impl LocalEc2 {
         about["images"][region][name].as_str().unwrap_or_else(|| panic!("no source {name} in {region}: {about}")).to_owned()
     }
 
+    /// A request to the control endpoint.
+    pub fn control(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.ask(method, path, &body.to_string())
+    }
+
     fn ask(&self, method: &str, path: &str, body: &str) -> Value {
         let mut stream = TcpStream::connect(&self.address).expect("the local EC2 listens");
         let length = body.len();

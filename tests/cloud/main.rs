@@ -17,4 +17,5 @@ pub mod project;
 mod screen;
 mod state;
 mod together;
+mod traffic;
 mod whole;

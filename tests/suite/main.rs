@@ -1,5 +1,6 @@
 //! Tests that need no cloud: one binary, one module a subject.
 
+mod bad_gates;
 mod bad_inputs;
 mod bad_pipeline;
 mod bad_references;

@@ -29,6 +29,7 @@ from . import images as images_module, instances as instances_module, sources, t
 from .activities import Activities  # noqa: E402
 from .balancers import Balancers  # noqa: E402
 from .boxes import Boxes, base_image  # noqa: E402
+from .cbor import Cbor  # noqa: E402
 from .control import Control  # noqa: E402
 from .elb import Elb  # noqa: E402
 from .elbv2 import Elbv2  # noqa: E402
@@ -95,7 +96,7 @@ class Server:
 
         self.about: dict[str, Any] = {}
         control = Control(knobs, calls, self.images, self.boxes, light, self.balancers, Terraform(self.about), self.about)
-        front = Front(DomainDispatcherApplication(create_backend_app), control, knobs, calls, self._answered)
+        front = Cbor(Front(DomainDispatcherApplication(create_backend_app), control, knobs, calls, self._answered))
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._http = make_server("127.0.0.1", port, front, threaded=True, request_handler=_Handler)
         self._http.daemon_threads = True
