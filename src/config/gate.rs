@@ -291,7 +291,7 @@ fn number(cx: &mut Cx, table: &Table<'_>, name: &str, default: u32, range: std::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::schema;
+    use crate::config::schema_swap as schema;
 
     #[test]
     fn every_attribute_of_a_probe_is_in_the_schema() {

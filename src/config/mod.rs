@@ -17,6 +17,7 @@ pub mod lock_file;
 mod paths;
 pub mod pipeline;
 pub mod schema;
+pub mod schema_swap;
 mod scope;
 mod settings;
 mod source;

@@ -4,6 +4,7 @@
 //! attribute (those stand beside the code that reads the block). Invariant: an attribute that is read is in here.
 
 use crate::config::pipeline::{BUILDER_ATTRIBUTES, IMAGE_ATTRIBUTES, Kind};
+use crate::config::schema_swap::SWAP;
 
 /// A block: what it is called, what stands in its head and what may stand in it.
 #[derive(Debug)]
@@ -55,23 +56,28 @@ pub enum Takes {
     Reference(&'static str),
 }
 
-const fn need(name: &'static str, kind: Kind, doc: &'static str) -> Attribute {
+pub(super) const fn need(name: &'static str, kind: Kind, doc: &'static str) -> Attribute {
     Attribute { name, takes: Takes::Value(kind), required: true, doc }
 }
 
-const fn may(name: &'static str, kind: Kind, doc: &'static str) -> Attribute {
+pub(super) const fn may(name: &'static str, kind: Kind, doc: &'static str) -> Attribute {
     Attribute { name, takes: Takes::Value(kind), required: false, doc }
 }
 
-const fn refers(name: &'static str, to: &'static str, required: bool, doc: &'static str) -> Attribute {
+pub(super) const fn refers(name: &'static str, to: &'static str, required: bool, doc: &'static str) -> Attribute {
     Attribute { name, takes: Takes::Reference(to), required, doc }
 }
 
-const fn block(name: &'static str, attributes: &'static [Attribute], doc: &'static str) -> Block {
+pub(super) const fn block(name: &'static str, attributes: &'static [Attribute], doc: &'static str) -> Block {
     Block { name, labels: &[], many: false, attributes: Attributes::Table(attributes), blocks: &[], doc }
 }
 
-const fn named(name: &'static str, labels: &'static [&'static str], attributes: &'static [Attribute], doc: &'static str) -> Block {
+pub(super) const fn named(
+    name: &'static str,
+    labels: &'static [&'static str],
+    attributes: &'static [Attribute],
+    doc: &'static str,
+) -> Block {
     Block { name, labels, many: true, attributes: Attributes::Table(attributes), blocks: &[], doc }
 }
 
@@ -251,84 +257,6 @@ pub static IMAGE: Block =
 /// `emit "PATH"`.
 pub static EMIT: Block =
     Block { attributes: Attributes::Any, ..named("emit", &["path"], &[], "image ids written where Terraform reads them") };
-
-/// `swap "NAME"`.
-pub static SWAP: Block = Block {
-    blocks: &[&TERRAFORM, &BLUE, &GREEN, &GATE],
-    ..named(
-        "swap",
-        &["name"],
-        &[
-            refers("stage", "stage.NAME", true, "whose AMI"),
-            refers("requires", "swap.NAME", false, "swap that this AMI must have been through"),
-            need("directory", Kind::String, "Terraform folder"),
-            need("tfvars", Kind::String, "tfvars file in it"),
-            need("live", Kind::Any, "load balancer in service: its name, or { value, target_group }"),
-            need("test", Kind::Any, "load balancer for tests: its name, or { value, target_group }"),
-            may("record", Kind::String, "git (default inside a work tree) or none"),
-            may("apply", Kind::String, "terraform (default) or external"),
-        ],
-        "moves traffic from one colour to the other",
-    )
-};
-
-static TERRAFORM: Block = block(
-    "terraform",
-    &[may("command", Kind::String, "terraform or tofu"), may("workspace", Kind::String, "workspace")],
-    "how Terraform is called",
-);
-
-const COLOUR: &[Attribute] = &[
-    need("group", Kind::String, "address of the Auto Scaling group"),
-    may("variables", Kind::StringMap, "names of the variables: ami_id, min_size, max_size, elb_name"),
-];
-static BLUE: Block = block("blue", COLOUR, "the blue group");
-static GREEN: Block = block("green", COLOUR, "the green group");
-
-/// `gate "STEP"` of a swap.
-pub static GATE: Block = Block {
-    blocks: &[&HTTP, &ERROR_RATE],
-    ..named(
-        "gate",
-        &["step"],
-        &[
-            may("codedeploy", Kind::String, "application/deployment group: its last revision must be on every instance"),
-            may("command", Kind::StringList, "smoke test: program and arguments"),
-            may("timeout", Kind::String, "how long it may take until everything holds: \"15m\" (default)"),
-            may("soak", Kind::String, "how long everything must then go on to hold: \"10m\"; default: not at all"),
-        ],
-        "what must hold before the step counts as done",
-    )
-};
-
-/// `http "NAME"` of a gate.
-pub static HTTP: Block = named(
-    "http",
-    &["name"],
-    &[
-        need("url", Kind::String, "what is fetched"),
-        may("status", Kind::Number, "wanted status; default 200"),
-        may("body", Kind::String, "regular expression that must match in the first 64 KiB of the body"),
-        may("in_a_row", Kind::Number, "good answers one after the other; default 3"),
-        may("every", Kind::String, "time from one request to the next; default \"2s\""),
-        may("timeout", Kind::String, "for the whole answer; default \"5s\""),
-        may("headers", Kind::StringMap, "sent with the request"),
-        may("connect_to", Kind::String, "host that is connected to instead of the URL's, whose name stays in Host and TLS"),
-        may("ca", Kind::String, "PEM file of authorities that are trusted instead of this machine's"),
-        may("insecure", Kind::Bool, "take any certificate"),
-    ],
-    "a probe",
-);
-
-/// `error_rate` of a gate.
-pub static ERROR_RATE: Block = block(
-    "error_rate",
-    &[
-        need("max", Kind::String, "share of failed requests that is borne: \"0.5%\""),
-        may("from", Kind::String, "probe (default: the gate's own http probes) or cloudwatch (the load balancer's 5xx)"),
-    ],
-    "how many requests may fail during the soak",
-);
 
 /// `ovenbird.lock`.
 pub static LOCK_FILE: Block = Block {

@@ -8,7 +8,7 @@ use crate::config::context::{At, Cx, Table};
 use crate::config::gate;
 use crate::config::paths::{Places, Wanted};
 use crate::config::pipeline::Swap;
-use crate::config::schema;
+use crate::config::schema_swap;
 use crate::config::scope::Allow;
 use crate::config::settings::{known_value, one_of};
 use crate::config::swap_spec::SwapSpec;
@@ -46,7 +46,7 @@ pub(super) fn swaps(cx: &mut Cx, tables: &[Table<'_>], places: &Places) -> Vec<S
 fn swap(cx: &mut Cx, table: &Table<'_>, places: &Places) -> Option<Swap> {
     let mut reference = |name: &'static str, kind: &'static str| {
         let expr = table.expr(name)?;
-        Some(cx.block_reference(expr, &[kind], reference_form(&schema::SWAP, name))?.bare(cx)?.name)
+        Some(cx.block_reference(expr, &[kind], reference_form(&schema_swap::SWAP, name))?.bare(cx)?.name)
     };
     let stage = reference("stage", "stage");
     let requires = reference("requires", "swap");
