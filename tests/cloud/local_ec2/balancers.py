@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 import traceback
@@ -54,6 +55,7 @@ class _Server:
     drain_from: float | None = None
     seen: dict[str, str] = field(default_factory=dict)
     leaving: bool = False
+    left_with: subprocess.Popen[bytes] | None = None  # it drains in a HAProxy that has handed over
 
 
 @dataclass
@@ -101,18 +103,19 @@ class _Balancer:
         healthy: dict[str, list[Server]] = {}
         for name, there in self.servers.items():
             for instance, server in [*there.items()]:
-                if name not in self.pools or server.drain_from is not None:
-                    # What is in flight stays with the process before.
+                if name not in self.pools or server.left_with is not None:
                     del there[instance]
-                elif server.seen.get("status", "").startswith("UP"):
+                elif server.drain_from is None and server.seen.get("status", "").startswith("UP"):
                     healthy.setdefault(name, []).append(Server(instance, server.address, server.port))
-        self.haproxy.configure(shape, healthy)
+        before = self.haproxy.configure(shape, healthy)
         self._frontend_5xx = 0
         for name, there in self.servers.items():
             known = {one.name for one in healthy.get(name, [])}
             for instance, server in there.items():
                 server.seen = {"status": server.seen.get("status", "")}
-                if instance not in known:
+                if server.drain_from is not None:
+                    server.left_with = before
+                elif instance not in known:
                     self.haproxy.add(self.pools[name], Server(instance, server.address, server.port))
 
     def _look(self) -> None:
@@ -137,6 +140,9 @@ class _Balancer:
 
     def _want(self, pool: Pool, there: dict[str, _Server], instance: str, address: str, port: int, now: float) -> None:
         server = there.get(instance)
+        if server and server.left_with is not None:
+            del there[instance]
+            server = None
         if server and server.leaving:
             # Registered again while it was being cut: it comes in anew, when HAProxy has let it go.
             if not self.haproxy.remove(pool.name, instance):
@@ -164,6 +170,10 @@ class _Balancer:
                 self.haproxy.ask(f"set server {pool}/{instance} state drain")
                 return
         spent = now - server.drain_from
+        if server.left_with is not None:
+            if server.left_with.poll() is not None or spent >= seconds:
+                del there[instance]
+            return
         idle = int(server.seen.get("scur") or 0) == 0 and spent >= 2 * TICK
         if spent >= seconds or (idle and not how.whole and spent >= slow):
             server.leaving = True

@@ -169,8 +169,9 @@ class Haproxy:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def configure(self, shape: Shape, healthy: dict[str, list[Server]]) -> None:
-        """Run with this shape. A process that is there already hands over: both listen until the new one does."""
+    def configure(self, shape: Shape, healthy: dict[str, list[Server]]) -> subprocess.Popen[bytes] | None:
+        """Run with this shape. A process that is there already hands over: both listen until the new one does. Gives that one
+        back, which ends with its last connection."""
         # Debian keeps it where a plain user's PATH does not look.
         program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
         if program is None:
@@ -200,8 +201,9 @@ class Haproxy:
                 time.sleep(0.01)
         self._process, self.shape = process, shape
         if before is not None:
-            # It ends by itself when its last connection has; nobody waits for that, but somebody has to reap it.
+            # Nobody waits for it to end, but somebody has to reap it.
             threading.Thread(target=before.wait, daemon=True).start()
+        return before
 
     def _ask(self, name: str, command: str) -> str:
         folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)

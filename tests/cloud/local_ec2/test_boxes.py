@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from local_ec2.__main__ import alive
-from local_ec2.swapping import Account, get
+from local_ec2.swapping import PATIENCE, Account, get
 from local_ec2.testing import LAUNCHER, Running, ssh, until
 
 
@@ -43,7 +43,7 @@ class Boxes(unittest.TestCase):
         )["Instances"][0]["InstanceId"]
         found = self.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
         self.assertEqual(found["PublicIpAddress"], found["PrivateIpAddress"])
-        until(lambda: ssh(key, found["PublicIpAddress"], "true").returncode == 0, 30)
+        until(lambda: ssh(key, found["PublicIpAddress"], "true").returncode == 0, PATIENCE)
         print(f"ssh after {time.monotonic() - began:.1f} s")
         return instance, found["PublicIpAddress"]
 
@@ -51,7 +51,7 @@ class Boxes(unittest.TestCase):
         first = self.key("first")
         script = "#!/bin/sh\necho from user data > /root/user-data\n"
         instance, address = self.boot(self.server.source, first, UserData=script)
-        done = ssh(first, address, "cloud-init status --wait >/dev/null; systemctl is-system-running; sudo cat /root/user-data; cat /proc/1/comm")
+        done = ssh(first, address, "cloud-init status --wait >/dev/null; systemctl is-system-running --wait; sudo cat /root/user-data; cat /proc/1/comm")
         self.assertEqual(done.stdout.split("\n")[:3], ["running", "from user data", "systemd"], done.stderr)
         done = ssh(first, address, "echo 10.1.1.1 db | sudo tee -a /etc/hosts; sudo mv /etc/hosts /etc/hosts.n; sudo mv /etc/hosts.n /etc/hosts; sudo touch /run/gone /root/kept")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -79,7 +79,7 @@ class Boxes(unittest.TestCase):
         self.ec2.stop_instances(InstanceIds=[instance])
         self.ec2.start_instances(InstanceIds=[instance])
         found = self.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
-        until(lambda: ssh(key, found["PublicIpAddress"], "true").returncode == 0, 30)
+        until(lambda: ssh(key, found["PublicIpAddress"], "true").returncode == 0, PATIENCE)
         self.ec2.terminate_instances(InstanceIds=[instance])
 
 
@@ -112,7 +112,7 @@ class CleanUp(unittest.TestCase):
         server = self.start()
         os.kill(server.about["pid"], signal.SIGKILL)
         server.process.wait()
-        until(lambda: not server.docker_things(), 20)
+        until(lambda: not server.docker_things(), PATIENCE)
         self.assert_nothing_listens()
 
     def test_up_in_the_background_and_down(self) -> None:

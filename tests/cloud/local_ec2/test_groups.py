@@ -90,10 +90,15 @@ class Groups(unittest.TestCase):
                 LoadBalancerName="elb-drain", LoadBalancerAttributes={"ConnectionDraining": {"Enabled": enabled, "Timeout": 3600}}
             )
             account.wait_healthy("elb-drain", "drain", 1)
-            curl = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://{address}/sleep/3"]
+            curl = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://{address}/sleep/8"]
             done = subprocess.Popen(curl, stdout=subprocess.PIPE, text=True)
             until(lambda: any(one["busy"] for one in self.servers("elb-drain")), PATIENCE)
             account.asg.detach_load_balancers(AutoScalingGroupName="drain", LoadBalancerNames=["elb-drain"])
+            if enabled:
+                # A change of the load balancer meanwhile must not forget who is leaving.
+                until(lambda: all(one["phase"] == "draining" for one in self.servers("elb-drain")), PATIENCE)
+                account.elb.configure_health_check(LoadBalancerName="elb-drain", HealthCheck={**HEALTH, "Interval": 6})
+                self.assertEqual(len(account.in_service("elb-drain")), 1)
             with self.subTest(enabled=enabled):
                 self.assertEqual(int(done.communicate()[0]), expected)
             until(lambda: account.in_service("elb-drain") == {}, PATIENCE)
