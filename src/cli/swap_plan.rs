@@ -105,17 +105,17 @@ impl Document {
     fn render(&self, output: Output) -> String {
         let mut text = format!("{}  {}\n", self.swap, self.state);
         if self.steps.is_empty() {
-            text.push_str(&format!("nothing to do: {} serves already\n", self.ami));
+            text.extend(["nothing to do: ", &self.ami, " serves already\n"]);
         }
         for step in &self.steps {
-            text.push_str(&format!("\n{}\n{}", step.describes, diff(&step.diff, output.colour)));
+            text.extend(["\n", &step.describes, "\n", &diff(&step.diff, output.colour)]);
         }
         if !self.changes.is_empty() {
             text.push_str("\nTerraform would change now:\n");
-            self.changes.iter().for_each(|change| text.push_str(&format!("  {change}\n")));
+            text.extend(self.changes.iter().map(|change| format!("  {change}\n")));
         }
         if !self.refused.is_empty() {
-            text.push_str(&format!("\nrefused by the guard:\n{}", table(&self.refused, output.width)));
+            text.extend([format!("\nrefused by the guard:\n{}", table(&self.refused, output.width))]);
         }
         text
     }

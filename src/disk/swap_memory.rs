@@ -62,7 +62,7 @@ pub fn load_child(dot: &Path, swap: &str) -> Option<Child> {
 /// # Errors
 /// The file cannot be written.
 pub fn save(dot: &Path, swap: &str, memory: &Memory) -> Result<(), atomic::WriteError> {
-    write(dot, path(dot, swap), memory)
+    write(dot, &path(dot, swap), memory)
 }
 
 /// Remembers a Terraform that may hold the state.
@@ -70,15 +70,15 @@ pub fn save(dot: &Path, swap: &str, memory: &Memory) -> Result<(), atomic::Write
 /// # Errors
 /// The file cannot be written.
 pub fn save_child(dot: &Path, swap: &str, child: &Child) -> Result<(), atomic::WriteError> {
-    write(dot, path_of_child(dot, swap), child)
+    write(dot, &path_of_child(dot, swap), child)
 }
 
-fn write(dot: &Path, path: PathBuf, value: &impl Serialize) -> Result<(), atomic::WriteError> {
-    let wrong = |source| atomic::WriteError { path: path.clone(), source };
+fn write(dot: &Path, path: &Path, value: &impl Serialize) -> Result<(), atomic::WriteError> {
+    let wrong = |source| atomic::WriteError { path: path.to_path_buf(), source };
     run_folder::make_dot(dot).map_err(wrong)?;
     std::fs::create_dir_all(dot.join("swaps")).map_err(wrong)?;
     let json = serde_json::to_vec_pretty(value).map_err(|error| wrong(error.into()))?;
-    atomic::write_with_mode(&path, 0o600, &json)
+    atomic::write_with_mode(path, 0o600, &json)
 }
 
 #[cfg(test)]

@@ -167,7 +167,9 @@ fn marker_lines(text: &str, values: &[Range<usize>]) -> Vec<Range<usize>> {
 
 fn irregular(source: &Arc<SourceText>, what: &Irregular, spans: Vec<Range<usize>>) -> Problem {
     let problem = Problem::error(what.to_string()).help(what.help());
-    let spans = if spans.is_empty() { vec![0..0] } else { spans };
+    if spans.is_empty() {
+        return problem.at(source, 0..0, "");
+    }
     spans.into_iter().fold(problem, |problem, span| {
         let end = source.text[..span.end].trim_end().len().max(span.start);
         problem.at(source, span.start..end, "")

@@ -182,17 +182,16 @@ pub fn judge(spec: &SwapSpec, plan: &TerraformPlan, wish: Wish, wanted: &Values)
     let mut foreign = shadowed(spec, plan, wanted);
     for change in &plan.changes {
         let colour = Colour::BOTH.into_iter().find(|c| spec.colour(*c).group == change.address);
-        match colour {
-            Some(colour) => foreign.extend(of_group(change, colour, &allowance, &wish.live())),
-            None => {
-                let may = allowance.templates.iter().any(|c| template(spec, plan, *c) == Some(&change.address));
-                let shared = Colour::BOTH.into_iter().all(|c| template(spec, plan, c) == Some(&change.address));
-                // Only deleted: nothing would be there to launch from.
-                let gone = !change.deposed && change.actions == ["delete"];
-                if !may || shared || gone {
-                    foreign.extend(whole(change));
-                }
-            }
+        if let Some(colour) = colour {
+            foreign.extend(of_group(change, colour, &allowance, &wish.live()));
+            continue;
+        }
+        let may = allowance.templates.iter().any(|c| template(spec, plan, *c) == Some(&change.address));
+        let shared = Colour::BOTH.into_iter().all(|c| template(spec, plan, c) == Some(&change.address));
+        // Only deleted: nothing would be there to launch from.
+        let gone = !change.deposed && change.actions == ["delete"];
+        if !may || shared || gone {
+            foreign.extend(whole(change));
         }
     }
     // What is listed above says more than that a group would end otherwise.

@@ -248,7 +248,7 @@ impl Mover<'_> {
         Ok(match self.back_from(at).await? {
             Ended::Done(state) => Ended::RolledBack(failed, state),
             Ended::Stays(second, state, _) => Ended::Stays(failed, state, second.message),
-            other => other,
+            other @ (Ended::Nothing(..) | Ended::RolledBack(..)) => other,
         })
     }
 

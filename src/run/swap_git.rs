@@ -13,7 +13,7 @@ use crate::run::swap_asks::{Halt, HaltKind};
 use crate::tools::git_record::{Standing, Tracked, parse_standing, parse_unpushed};
 
 /// A local command.
-const LOCAL: Duration = Duration::from_secs(60);
+const LOCAL: Duration = Duration::from_mins(1);
 /// A remote may be slow, and a hook may run tests.
 const REMOTE: Duration = Duration::from_mins(10);
 

@@ -150,10 +150,8 @@ impl<'a> Work<'a> {
         let say = |detail: String| self.say(SwapFact::PhaseStarted { phase: "unlock".to_owned(), detail });
         let told = Told {
             waiting: &|lock| {
-                self.say(SwapFact::PhaseStarted {
-                    phase: "wait".to_owned(),
-                    detail: format!("the state is locked by {} ({})", lock.who, lock.operation),
-                })
+                let detail = format!("the state is locked by {} ({})", lock.who, lock.operation);
+                self.say(SwapFact::PhaseStarted { phase: "wait".to_owned(), detail });
             },
             started: &|pid| {
                 let child = Child { who: self.set.who.clone(), pid, started: self.now().to_string() };

@@ -22,7 +22,7 @@ impl Work<'_> {
         for (colour, field, variable) in self.set.spec.variables() {
             let (old, now) = (found.values.text(colour, field), step.values.text(colour, field));
             if old != now {
-                lines.push_str(&format!("{variable}: {old:?} -> {now:?}\n"));
+                lines.extend([format!("{variable}: {old:?} -> {now:?}\n")]);
             }
         }
         format!("{lines}\n{TRAILER}: {name} {} {}\n", step.step, self.set.run)
@@ -68,7 +68,9 @@ impl Work<'_> {
         };
         let Some(git) = self.git() else { return Ok(earlier) };
         let (at, warnings) = git.check(memory.is_some(), leniently).await?;
-        warnings.into_iter().for_each(|warning| self.warn(warning));
+        for warning in warnings {
+            self.warn(warning);
+        }
         if finish && !leniently && at != Committed::All {
             self.finish(&git, at, memory.as_ref(), text).await?;
         }
