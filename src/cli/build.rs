@@ -56,15 +56,18 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
             planning = Planning::make(&project, world, Some(&asked), &asked.state, &wishes, output).await?;
         }
         running::warn(&planning.plan, output);
-        let (counts, mut tools) = (planning.plan.counts(), BTreeMap::new());
+        let (counts, mut tools, mut plugins) = (planning.plan.counts(), BTreeMap::new(), Vec::new());
         if counts.build + counts.dry_run > 0 {
             let stages = running::stages_that_run(&planning.plan);
             tools = toolcheck::check(project.pipeline(), &stages, counts.dry_run > 0, world).await?;
+            if counts.build > 0 {
+                plugins = toolcheck::plugins(&tools, project.pipeline(), world).await;
+            }
             galaxy::ensure(&project, &stages, world).await?;
         }
-        Ok((asked, planning, tools))
+        Ok((asked, planning, tools, plugins))
     };
-    let (survey, planning, tools) = begun.prepare(Box::pin(ready), output).await?;
+    let (survey, planning, tools, plugins) = begun.prepare(Box::pin(ready), output).await?;
 
     let gathered = Gathered::of(&project, world, planning.plan.counts().build > 0).await?;
     let records = Records {
@@ -91,6 +94,7 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
         ec2_endpoint: gathered.ec2_endpoint.clone(),
         ledger: &records,
         packer: tools.get(&Tool::Packer).map(|packer| packer.version.clone()),
+        plugins,
         head: gathered.head.clone(),
         keep: false,
         engine: Engine::default(),

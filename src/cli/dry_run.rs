@@ -81,6 +81,7 @@ pub async fn run(args: &DryRunArgs, common: &Common, world: &World, output: Outp
         ec2_endpoint: None,
         ledger: &records,
         packer: None,
+        plugins: Vec::new(),
         head: gathered.head.clone(),
         keep: args.keep,
         engine: Engine::default(),

@@ -10,6 +10,7 @@ use crate::config::pipeline::{Pipeline, Recipe, Tool};
 use crate::inputs::environment;
 use crate::model::name::Name;
 use crate::run::toolcheck::{self, Known, Place, ToolsWrong};
+use crate::tools::versions;
 
 impl From<ToolsWrong> for Failure {
     fn from(error: ToolsWrong) -> Self {
@@ -17,6 +18,15 @@ impl From<ToolsWrong> for Failure {
         help.push("`ovenbird doctor` looks at everything else too");
         Self::unavailable(error.to_string()).help(help.join("\n"))
     }
+}
+
+/// Packer's plugins that are installed (source and version), for the note of what made an image. Packer itself says what it lacks,
+/// so one that does not answer here has none.
+pub async fn plugins(tools: &BTreeMap<Tool, Known>, pipeline: &Pipeline, world: &World) -> Vec<(String, String)> {
+    let Some(packer) = tools.get(&Tool::Packer) else { return Vec::new() };
+    let env = environment::passed(&world.environment);
+    let said = toolcheck::said(&versions::packer_plugins(&packer.program, &pipeline.root, &env)).await;
+    said.map(|said| versions::parse_packer_plugins(&said)).unwrap_or_default()
 }
 
 /// Checks what these stages need; with `docker` the engine too. Gives what was found, for the record.

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::config::pipeline::Recipe;
 use crate::event::{Event, Outcome};
+use crate::inputs::plugins;
 use crate::model::artifact::{Image, ImageState, tags};
 use crate::model::digest::StageKey;
 use crate::plan::plan::PlannedParent;
@@ -23,7 +24,7 @@ use crate::run::step::{Current, Halt, judge, plain, task_failed};
 use crate::run::watch::{Finished, Report};
 use crate::tools::ansible_report::Pass;
 use crate::tools::packer_log::Named;
-use crate::tools::{ansible, packer};
+use crate::tools::{ansible, packer, versions};
 
 impl Current<'_> {
     pub(super) async fn build(&self) -> Result<Outcome, Halt> {
@@ -277,7 +278,13 @@ impl Current<'_> {
     fn tools(&self, pass: &Pass, collections: BTreeMap<String, String>) -> BTreeMap<String, String> {
         let said = [("packer", &self.steps.packer), ("ansible-core", &pass.ansible), ("python", &pass.python), ("jinja2", &pass.jinja)];
         let said = said.into_iter().filter_map(|(name, version)| Some((name.to_owned(), version.clone()?)));
-        said.chain(collections).collect()
+        let (Recipe::Playbook { template, .. } | Recipe::Template { template, .. }) = &self.stage.recipe;
+        let required = plugins::required(&self.steps.pipeline.root.join(template));
+        let selected = required.iter().filter_map(|plugin| {
+            let version = versions::selected(&self.steps.plugins, &plugin.source, &plugin.version)?;
+            Some((format!("packer-plugin-{}", plugin.source.rsplit('/').next()?), version.to_owned()))
+        });
+        said.chain(selected).chain(collections).collect()
     }
 
     /// Tags of the image: all but the key, which is written last.

@@ -194,6 +194,7 @@ impl Setting {
             ec2_endpoint: None,
             ledger: &self.books,
             packer: Some("1.15.0".to_owned()),
+            plugins: vec![("github.com/hashicorp/amazon".to_owned(), "1.3.2".to_owned())],
             head: None,
             keep: false,
             engine: Engine::default(),

@@ -95,6 +95,8 @@ pub struct Steps<'a> {
     pub ledger: &'a dyn Ledger,
     /// Version of Packer, as far as it was asked.
     pub packer: Option<String>,
+    /// Packer's plugins that are installed: source and version.
+    pub plugins: Vec<(String, String)>,
     /// What is checked out.
     pub head: Option<Head>,
     /// `--keep`: containers stay, and the next dry run converges in them.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::model::constraint::{Constraint, Version};
 use crate::process::command::CommandLine;
 
 /// What `ansible-playbook --version` says.
@@ -56,6 +57,15 @@ pub fn parse_packer_plugins(text: &str) -> Vec<(String, String)> {
     text.lines().filter_map(one).collect()
 }
 
+/// The one of the installed plugins (source and version) that Packer takes for a line of `required_plugins`: the newest that fits.
+pub fn selected<'i>(installed: &'i [(String, String)], source: &str, constraint: &str) -> Option<&'i str> {
+    let constraint = constraint.parse::<Constraint>();
+    let of = installed.iter().filter(|(other, _)| other == source).filter_map(|(_, text)| Some((text.parse::<Version>().ok()?, text)));
+    let fits = of.filter(|(version, _)| constraint.as_ref().map_or(true, |constraint| constraint.allows(version)));
+    let newest = fits.reduce(|a, b| if b.0.partial_cmp(&a.0) == Some(std::cmp::Ordering::Greater) { b } else { a });
+    newest.map(|(_, text)| text.as_str())
+}
+
 /// `terraform version -json`; `OpenTofu` has the same.
 pub fn terraform(program: &Path, root: &Path, env: &BTreeMap<String, String>) -> CommandLine {
     CommandLine::new(program, root).envs(env).env("CHECKPOINT_DISABLE", "1").args(["version", "-json"])
@@ -96,6 +106,16 @@ mod tests {
     fn plugins_are_told_by_where_their_binaries_lie() {
         let said = "/p/github.com/hashicorp/amazon/packer-plugin-amazon_v1.3.2_x5.0_linux_amd64\nno plugin\n";
         assert_eq!(parse_packer_plugins(said), [("github.com/hashicorp/amazon".to_owned(), "1.3.2".to_owned())]);
+    }
+
+    #[test]
+    fn packer_takes_the_newest_plugin_that_fits() {
+        let installed: Vec<(String, String)> =
+            ["1.3.2", "1.10.0", "2.0.0"].map(|version| ("github.com/hashicorp/amazon".to_owned(), version.to_owned())).into();
+        assert_eq!(selected(&installed, "github.com/hashicorp/amazon", "~> 1.3"), Some("1.10.0"));
+        assert_eq!(selected(&installed, "github.com/hashicorp/amazon", ""), Some("2.0.0"));
+        assert_eq!(selected(&installed, "github.com/hashicorp/amazon", ">= 3"), None);
+        assert_eq!(selected(&installed, "github.com/hashicorp/docker", ""), None);
     }
 
     #[test]
