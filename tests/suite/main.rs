@@ -16,3 +16,4 @@ mod remembering;
 mod run_record;
 mod sensitivity;
 mod stability;
+mod swap_tfvars;
