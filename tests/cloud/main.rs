@@ -16,6 +16,7 @@ mod pins;
 pub mod project;
 mod screen;
 mod state;
+pub mod swap;
 mod together;
 mod traffic;
 mod whole;

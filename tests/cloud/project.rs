@@ -44,7 +44,8 @@ impl Project {
         project
     }
 
-    fn of(fixture: &str, pipeline: &str, name: &str, cloud: &LocalEc2) -> Self {
+    /// A fixture, its pipeline called `name`.
+    pub fn of(fixture: &str, pipeline: &str, name: &str, cloud: &LocalEc2) -> Self {
         let folder = tempfile::Builder::new().prefix("ovenbird-test-").tempdir().expect("a folder can be made");
         let name = format!("{name}-{}", std::process::id());
         let mut environment = tools().clone();
@@ -329,7 +330,7 @@ impl std::fmt::Display for Ran {
 }
 
 /// Copies a folder's contents.
-fn copy_folder(from: &Path, to: &Path) {
+pub fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder can be made");
     for entry in std::fs::read_dir(from).unwrap_or_else(|e| panic!("{}: {e}", from.display())) {
         let entry = entry.expect("a folder can be listed");

@@ -35,8 +35,8 @@ fn spec() -> SwapSpec {
         ("green.group", "module.web.aws_autoscaling_group.green"),
     ];
     let swap = Swap {
-        name: Name::new("production").unwrap(),
-        stage: Name::new("web").unwrap(),
+        name: Name::new("production").expect("a name"),
+        stage: Name::new("web").expect("a name"),
         requires: None,
         directory: "env".into(),
         tfvars: "variables.tfvars".to_owned(),
@@ -44,7 +44,7 @@ fn spec() -> SwapSpec {
         gates: std::collections::BTreeMap::default(),
         span: 0..0,
     };
-    SwapSpec::of(&swap).unwrap()
+    SwapSpec::of(&swap).expect("it fits together")
 }
 
 /// From, to, line, and what is said.
