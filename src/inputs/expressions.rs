@@ -77,13 +77,12 @@ pub(super) fn asks_for_files(text: &str) -> Option<(&'static str, usize)> {
             else {
                 continue;
             };
-            match quoted(argument) {
-                Some(name) => match find(names, &short(name)) {
-                    Some(name) => return Some((name, line)),
-                    None => continue,
-                },
-                None if argument.contains('=') => continue,
-                None => return Some((filter, line)),
+            let asking = match quoted(argument) {
+                Some(name) => find(names, &short(name)),
+                None => (!argument.contains('=')).then_some(filter),
+            };
+            if let Some(name) = asking {
+                return Some((name, line));
             }
         }
     }

@@ -142,7 +142,7 @@ impl Reach<'_> {
     /// One plugin, when it is Python.
     pub(super) fn plugin_file(&mut self, file: &Path, scope: &Scope) {
         let folder = file.parent().unwrap_or(file);
-        if !file.extension().is_some_and(|e| e == "py") || !self.first_time("plugin", file, &Scope::new(folder, file, Vec::new())) {
+        if file.extension().is_none_or(|e| e != "py") || !self.first_time("plugin", file, &Scope::new(folder, file, Vec::new())) {
             return;
         }
         let text = self.world.text(file);
@@ -167,7 +167,7 @@ impl Reach<'_> {
             "facts"
         } else if text.contains("get_vars") && text.contains("VarsModule") {
             "variables"
-        } else if text.contains("FilterModule") && FILTERS.iter().any(|name| renames(&name)) {
+        } else if text.contains("FilterModule") && FILTERS.iter().any(renames) {
             "filters of known names"
         } else {
             return;

@@ -136,11 +136,12 @@ impl Reach<'_> {
     pub(super) fn template_text(&mut self, file: &Path, scope: &Scope, why: Vec<Why>) -> bool {
         let mut scope = scope.in_file(file, why);
         // Ansible adds the folder of a template to what look-ups in it search.
-        if let Some(folder) = file.parent() {
-            if Arc::make_mut(&mut scope.rendered).insert(folder.to_owned()) && scope.role.is_none() && !self.world.is_quiet(file, is_quiet)
-            {
-                self.role_probes(folder, &scope);
-            }
+        if let Some(folder) = file.parent()
+            && Arc::make_mut(&mut scope.rendered).insert(folder.to_owned())
+            && scope.role.is_none()
+            && !self.world.is_quiet(file, is_quiet)
+        {
+            self.role_probes(folder, &scope);
         }
         if !self.first_time("template", file, &scope) {
             return false;
@@ -268,13 +269,11 @@ impl Reach<'_> {
             Some(key.to_owned())
         });
         let names: Option<std::collections::BTreeSet<String>> = names.collect();
-        match names.filter(|names| !names.is_empty()) {
-            Some(names) => scope.binding(names, "is set by `template_vars`"),
-            None => {
-                self.variables.blind.get_or_insert_with(|| "`template_vars`, whose names are no literals".to_owned());
-                scope.clone()
-            }
+        if let Some(names) = names.filter(|names| !names.is_empty()) {
+            return scope.binding(names, "is set by `template_vars`");
         }
+        self.variables.blind.get_or_insert_with(|| "`template_vars`, whose names are no literals".to_owned());
+        scope.clone()
     }
 
     /// The alternatives of `first_found`: each is followed, wherever `include_vars`, `template` or `include_tasks` would look.

@@ -116,7 +116,9 @@ impl Reach<'_> {
         // Ansible checks arguments against these by a task of its own, so what they look up is looked up.
         for specs in ["meta/argument_specs.yml", "meta/argument_specs.yaml", "meta/argument_specs.json", "meta/argument_specs"] {
             if let Parsed::Yaml(documents) = &*self.world.yaml(&dir.join(specs)) {
-                documents.iter().for_each(|document| self.lookups_in(document, &scope.in_file(&dir.join(specs), Vec::new())));
+                for document in documents {
+                    self.lookups_in(document, &scope.in_file(&dir.join(specs), Vec::new()));
+                }
             }
         }
         for folder in ["defaults", "vars"] {

@@ -144,8 +144,9 @@ impl Reach<'_> {
             };
             for (key, value) in settings {
                 let key = match key {
-                    hcl_edit::expr::ObjectKey::Ident(name) => name.as_str().to_owned(),
-                    hcl_edit::expr::ObjectKey::Expression(Expression::Variable(name)) => name.as_str().to_owned(),
+                    hcl_edit::expr::ObjectKey::Ident(name) | hcl_edit::expr::ObjectKey::Expression(Expression::Variable(name)) => {
+                        name.as_str().to_owned()
+                    }
                     hcl_edit::expr::ObjectKey::Expression(Expression::String(name)) => name.as_str().to_owned(),
                     hcl_edit::expr::ObjectKey::Expression(_) => {
                         self.widen(None, "`override` of a setting that is no literal", scope, line);

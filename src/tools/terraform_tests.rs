@@ -39,7 +39,7 @@ fn module(values: &Values) -> Json {
     json!({ "root_module": { "child_modules": [{ "address": "module.web", "resources": all }] } })
 }
 
-fn changed(address: &str, before: &Json, after: &Json, unknown: Json) -> Json {
+fn changed(address: &str, before: &Json, after: &Json, unknown: &Json) -> Json {
     json!({ "address": address, "change": { "actions": ["update"], "before": before, "after": after, "after_unknown": unknown, "before_sensitive": {}, "after_sensitive": {} } })
 }
 
@@ -51,7 +51,7 @@ fn plan(before: &Values, after: &Values) -> Json {
         let template_changes = old != new;
         if template_changes {
             let address = format!("module.web.aws_launch_template.{colour}");
-            changes.push(changed(&address, &old, &new, json!({ "latest_version": true })));
+            changes.push(changed(&address, &old, &new, &json!({ "latest_version": true })));
         }
         let (old, mut new) = (group_values(before, colour), group_values(after, colour));
         let unknown = if template_changes { json!({ "launch_template": [{ "version": true }] }) } else { json!({}) };
@@ -59,7 +59,7 @@ fn plan(before: &Values, after: &Values) -> Json {
             new["launch_template"] = json!([{ "id": format!("lt-{colour}") }]);
         }
         if old != new {
-            changes.push(changed(&format!("module.web.aws_autoscaling_group.{colour}"), &old, &new, unknown));
+            changes.push(changed(&format!("module.web.aws_autoscaling_group.{colour}"), &old, &new, &unknown));
         }
     }
     changes.push(json!({ "address": "aws_elb.live", "change": { "actions": ["no-op"], "before": {}, "after": {}, "after_unknown": {} } }));
