@@ -81,13 +81,13 @@ pub struct InputContext {
 /// For [`InputContext::memory`].
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
-    /// What [`collect`] gave to be kept, or anything else: what does not fit is not used.
+    /// What [`collect()`] gave to be kept, or anything else: what does not fit is not used.
     pub kept: Vec<u8>,
     /// Tells one program from another: a later one may find more.
     pub program: String,
 }
 
-/// What [`collect`] found.
+/// What [`collect()`] found.
 #[derive(Debug, Clone, Default)]
 pub struct Collected {
     /// By stage.

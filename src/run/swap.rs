@@ -2,7 +2,7 @@
 //!
 //! Knows no tool: [`Hands`] does what is asked, the planner and the guard decide. Invariants: nothing is written before the guard has
 //! passed, nothing is applied that the guard has not seen; only a gate's verdict rolls back, every error stops where it is; whatever
-//! happens in between, [`Mover::settle`] finds out from the world where it stands and goes on from there.
+//! happens in between, `Mover::settle` finds out from the world where it stands and goes on from there.
 
 use crate::config::swap_spec::{Apply, SwapSpec};
 use crate::disk::swap_tfvars::Found;

@@ -18,12 +18,12 @@ pub(crate) struct Remembering(Mutex<Vec<u8>>);
 impl Remembering {
     pub(crate) fn collect(&self, pipeline: &Pipeline, context: &InputContext) -> Result<BTreeMap<Name, StageInputs>, Problems> {
         let plain = collect(pipeline, context);
-        let memory = Memory { kept: self.0.lock().unwrap().clone(), program: "tests".to_owned() };
+        let memory = Memory { kept: self.0.lock().expect("nothing panics while it is held").clone(), program: "tests".to_owned() };
         match (&plain, collect(pipeline, &InputContext { memory: Some(memory), ..context.clone() })) {
             (Ok(plain), Ok(Collected { inputs, keep })) => {
                 assert!(plain.inputs == inputs, "with a memo: {inputs:#?}\n\nwithout: {:#?}", plain.inputs);
                 if let Some(kept) = keep {
-                    *self.0.lock().unwrap() = kept;
+                    *self.0.lock().expect("nothing panics while it is held") = kept;
                 }
             }
             (Err(plain), Err(remembered)) => assert_eq!(format!("{plain:?}"), format!("{remembered:?}")),
@@ -34,10 +34,10 @@ impl Remembering {
     /// While somebody else writes: two readings need not agree.
     #[allow(dead_code, reason = "the traces have no moving trees")]
     pub(crate) fn collect_moving(&self, pipeline: &Pipeline, context: &InputContext) -> Result<BTreeMap<Name, StageInputs>, Problems> {
-        let memory = Memory { kept: self.0.lock().unwrap().clone(), program: "tests".to_owned() };
+        let memory = Memory { kept: self.0.lock().expect("nothing panics while it is held").clone(), program: "tests".to_owned() };
         let read = collect(pipeline, &InputContext { memory: Some(memory), ..context.clone() })?;
         if let Some(kept) = read.keep {
-            *self.0.lock().unwrap() = kept;
+            *self.0.lock().expect("nothing panics while it is held") = kept;
         }
         Ok(read.inputs)
     }
