@@ -235,10 +235,14 @@ impl<'w> Reach<'w> {
 
     /// Takes more than is read: a folder, or the whole root.
     pub(super) fn widen(&mut self, folder: Option<&Path>, because: impl Into<String>, scope: &Scope, line: usize) {
-        let because = self.shown(&because.into());
+        let mut because = self.shown(&because.into());
         let root = self.world.root.clone();
         // A folder that holds the root, or that is not there, says nothing: the root is what the checkout has.
-        let folder = folder.filter(|f| !root.starts_with(f) && self.world.is_folder(f)).map_or(root.clone(), Path::to_owned);
+        let there = folder.filter(|folder| self.world.is_folder(folder));
+        let folder = there.map_or(root.clone(), |folder| self.world.within_reason(folder).to_owned());
+        if let Some(vast) = there.filter(|there| *there != folder && !root.starts_with(there)) {
+            because = format!("{because}; `{}` is too large to be taken", self.world.label(vast, &vast.to_string_lossy()));
+        }
         let taken = if folder == root { "the root".to_owned() } else { self.world.label(&folder, "") };
         self.imprecise.insert(Imprecise { taken, because: because.clone(), place: self.place(&scope.file, line) });
         let why = self.because(scope, format!("imprecise: {because}"), line);

@@ -24,6 +24,9 @@ use crate::syntax::yaml::{self, Node};
 /// Largest template or script that is searched for look-ups.
 const MAX_TEXT: usize = yaml::MAX_BYTES;
 
+/// Most entries of a folder outside the root that a name with unknown parts leads to.
+const MOST_OUTSIDE: usize = 5_000;
+
 /// Most links to folders that are followed when names are read below one folder.
 const MAX_LINKS: usize = 1_000;
 
@@ -224,6 +227,29 @@ impl<'a> World<'a> {
             moved = true;
         }
         moved.then_some(at)
+    }
+
+    /// The folder that is taken and read where a name may mean anything in `folder`: the root in place of one that holds it, or of one
+    /// outside with more than anybody keeps beside a checkout. `/usr` is this machine.
+    pub(super) fn within_reason<'p>(&'p self, folder: &'p Path) -> &'p Path {
+        let vast = !folder.starts_with(&self.root) && (self.root.starts_with(folder) || self.is_vast(folder));
+        if vast { &self.root } else { folder }
+    }
+
+    fn is_vast(&self, folder: &Path) -> bool {
+        let (mut entries, mut waiting) = (0, vec![folder.to_owned()]);
+        while let Some(folder) = waiting.pop() {
+            for (name, kind) in self.disk.folder(&folder).iter().flat_map(|listed| listed.entries()) {
+                entries += 1;
+                if entries > MOST_OUTSIDE {
+                    return true;
+                }
+                if kind == Kind::Folder {
+                    waiting.push(folder.join(name));
+                }
+            }
+        }
+        false
     }
 
     /// Every file below a folder, sorted, without the fixed list. For reading names; what counts is listed by the walker.

@@ -202,6 +202,19 @@ fn files_that_vanish_while_they_are_read_end_as_what_was_there() {
     assert_eq!(keys.keys(), before);
 }
 
+/// Found by mutated files: a name whose first part is unknown led to all files of this machine, which were read and hashed.
+#[test]
+fn a_name_that_may_be_anything_of_this_machine_takes_the_root_and_ends() {
+    let keys = including();
+    keys.write("ansible/bad.yml", "- command: date\n  register: which\n- include_vars: \"/{{ which.stdout }}/x.yml\"\n");
+    widened(&keys, "ansible/bad.yml:3", "is registered at run time");
+    let keys = including();
+    keys.write("ansible/bad.yml", "- command: date\n  register: which\n- include_vars: \"/usr/{{ which.stdout }}.yml\"\n");
+    widened(&keys, "ansible/bad.yml:3", "`outside:usr` is too large to be taken");
+    let outside: Vec<String> = web(&keys).trees.into_keys().filter(|name| name.starts_with("outside:usr")).collect();
+    assert!(outside.is_empty(), "{outside:?}");
+}
+
 #[test]
 fn an_alias_bomb_takes_the_root_and_is_not_written_out() {
     let keys = including();
