@@ -224,8 +224,11 @@ impl Snapshot {
 
     /// Has a file more bytes. Its content is noted, so the answer is as good as that.
     pub(super) fn is_larger_than(&self, path: &Path, bytes: usize) -> bool {
-        if self.content(path).is_none() {
-            locked(&self.files).insert(path.as_os_str().to_owned(), hash::content(path));
+        // Noted here also where an earlier snapshot has hashed it: what is kept for the next call is what this one asked for.
+        let noted = locked(&self.files).contains_key(path.as_os_str());
+        if !noted {
+            let content = self.content(path).unwrap_or_else(|| hash::content(path));
+            locked(&self.files).insert(path.as_os_str().to_owned(), content);
         }
         fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > bytes as u64)
     }
@@ -330,4 +333,27 @@ fn list(path: &Path) -> Listed {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_that_was_asked_for_is_noted_whoever_has_hashed_the_file_before() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("motd.j2");
+        std::fs::File::create(&file).and_then(|mut f| std::io::Write::write_all(&mut f, b"hello")).unwrap();
+        let first = Snapshot::new(root.path());
+        assert!(first.is_larger_than(&file, 4));
+        let then = first.seen().unwrap();
+        // What was kept is looked at, does not help, and everything is followed anew.
+        let second = Snapshot::new(root.path());
+        assert!(second.is_as(&then));
+        let second = second.afresh();
+        assert!(second.is_larger_than(&file, 4));
+        let then = second.seen().unwrap();
+        std::fs::File::create(&file).unwrap();
+        assert!(!Snapshot::new(root.path()).is_as(&then));
+    }
 }

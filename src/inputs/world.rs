@@ -195,7 +195,7 @@ impl<'a> World<'a> {
             return *known;
         }
         let text = self.text(path);
-        let quiet = judge(&text) && !(text.is_empty() && self.disk.is_larger_than(path, MAX_TEXT));
+        let quiet = judge(&text) && !(text.is_empty() && self.is_large(path));
         self.quiet.lock().unwrap_or_else(PoisonError::into_inner).insert(path.as_os_str().to_owned(), quiet);
         quiet
     }
