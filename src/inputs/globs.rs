@@ -49,7 +49,7 @@ impl Reach<'_> {
         for path in folders {
             if let Some(found) = self.first(&[path], folder, &why) {
                 // What the items are used for stands elsewhere: as tasks, variables, templates.
-                for file in &*self.world.files_below(self.world.within_reason(&found)) {
+                for file in &*self.world.files_within_reason(&found) {
                     self.read_by_look(file, scope, why.clone());
                 }
             }
@@ -93,7 +93,7 @@ impl Reach<'_> {
                 if self.world.is_folder(&path) {
                     self.widen(Some(&path), format!("{}: `*` is a fact", purpose.what(&shown)), scope, line);
                     self.sent(purpose, &path, scope);
-                    for file in &*self.world.files_below(self.world.within_reason(&path)) {
+                    for file in &*self.world.files_within_reason(&path) {
                         self.read_as(purpose, file, scope, line);
                     }
                 } else if path.starts_with(&self.world.root) {

@@ -257,7 +257,7 @@ impl Reach<'_> {
                     pending.purpose,
                     Purpose::Tasks | Purpose::Vars | Purpose::VarsFolder | Purpose::Template | Purpose::Glob | Purpose::Role
                 ) {
-                    for file in &*self.world.files_below(self.world.within_reason(&path)) {
+                    for file in &*self.world.files_within_reason(&path) {
                         read |= self.read_as(&pending.purpose, file, scope, pending.line);
                     }
                 }

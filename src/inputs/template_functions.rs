@@ -72,7 +72,7 @@ impl Reach<'_> {
                         if name == "templatefile"
                             && let Some(folder) = &folder
                         {
-                            for file in &*self.world.files_below(self.world.within_reason(folder)) {
+                            for file in &*self.world.files_within_reason(folder) {
                                 self.rendered(file, scope);
                             }
                         }

@@ -236,6 +236,11 @@ impl<'a> World<'a> {
         if vast { &self.root } else { folder }
     }
 
+    /// Every file that a name may mean which may be anything in `folder`.
+    pub(super) fn files_within_reason(&self, folder: &Path) -> Arc<[PathBuf]> {
+        self.files_below(self.within_reason(folder))
+    }
+
     fn is_vast(&self, folder: &Path) -> bool {
         let (mut entries, mut waiting) = (0, vec![folder.to_owned()]);
         while let Some(folder) = waiting.pop() {
