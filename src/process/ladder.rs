@@ -200,9 +200,10 @@ mod tests {
     #[tokio::test]
     async fn a_hurry_skips_every_wait() {
         let script = "trap '' INT TERM; echo up; while :; do sleep 0.05; done";
-        let begun = tokio::time::Instant::now();
-        let (exit, _) = stopped(script, Waits::IMAGE, std::future::ready(())).await;
+        // One that is not skipped outlasts the run of the tests.
+        let day = Duration::from_hours(24);
+        let waits = Waits { interrupted: day, alone: day, terminated: day };
+        let (exit, _) = stopped(script, waits, std::future::ready(())).await;
         assert_eq!(exit, Exit::Signal(9));
-        assert!(begun.elapsed() < Duration::from_secs(30));
     }
 }

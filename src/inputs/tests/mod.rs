@@ -16,7 +16,6 @@ mod attempts;
 mod bad;
 mod files;
 mod reading;
-mod speed;
 mod templates;
 mod traps;
 
