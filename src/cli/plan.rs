@@ -24,7 +24,7 @@ use crate::report::plan_text;
 /// Whatever keeps a plan from being made.
 pub async fn run(args: &PlanArgs, common: &Common, world: &World, output: Output) -> Result<Exit, Failure> {
     let loaded = project::load_files(common, world, output, false)?;
-    let mut survey = Survey::open(&loaded.pipeline, world).await?;
+    let survey = Survey::open(&loaded.pipeline, world).await?;
     // The process ends with this command: to free a large tree name by name would take as long as to key it.
     let mut project = ManuallyDrop::new(survey.beside(Project::reading(loaded, world), output).await?);
     let wishes = Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, again: false, emit: None };

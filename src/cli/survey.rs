@@ -72,9 +72,9 @@ impl Survey {
     ///
     /// # Errors
     /// Those of the work.
-    pub async fn beside<T>(&mut self, work: impl Future<Output = Result<T, Failure>>, output: Output) -> Result<T, Failure> {
+    pub async fn beside<T>(&self, work: impl Future<Output = Result<T, Failure>>, output: Output) -> Result<T, Failure> {
         let (done, answer) = futures_util::try_join!(work, async { Ok(self.ask(output).await) })?;
-        self.ahead = RefCell::new(Some(answer));
+        self.ahead.replace(Some(answer));
         Ok(done)
     }
 
