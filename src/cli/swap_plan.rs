@@ -67,11 +67,11 @@ pub async fn run(args: &SwapArgs, swapping: &Swapping, world: &World, output: Ou
     };
     let goal = Goal { ami: ami.clone(), serving, run: "RUN".to_owned() };
     let moves = rest(spec, state, &found.values, found.marker.as_ref(), &goal);
-    let mut changes = describe(&now);
+    let mut changes = now.told();
     if let (Some(first), true) = (moves.first(), foreign.is_empty()) {
         let of = plan(swapping, Some((&found, first))).await?;
         foreign = judge(spec, &of, wish(first, state), &first.values);
-        changes = describe(&of);
+        changes = of.told();
     }
     for (file, name) in swap_tfvars::shadows(&swapping.loaded.pipeline.root, spec)? {
         let change = "is set in it, too, and Terraform reads it by itself".to_owned();
@@ -119,13 +119,6 @@ impl Document {
         }
         text
     }
-}
-
-fn describe(plan: &TerraformPlan) -> Vec<String> {
-    let attribute = |a: &crate::plan::swap_guard::AttributeChange| {
-        format!("{} {} → {}", a.name, a.before, if a.unknown { "(known after apply)" } else { &a.after })
-    };
-    plan.changes.iter().map(|c| format!("{}: {}", c.address, c.attributes.iter().map(attribute).collect::<Vec<_>>().join(", "))).collect()
 }
 
 async fn serving(swapping: &Swapping, plan: &TerraformPlan, live: Colour) -> Result<u32, Failure> {

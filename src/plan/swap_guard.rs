@@ -40,6 +40,22 @@ pub struct AttributeChange {
     pub unknown: bool,
 }
 
+impl AttributeChange {
+    /// `0 → 2`
+    fn told(&self) -> String {
+        let after = if self.unknown { "(known after apply)" } else { &self.after };
+        format!("{} → {after}", self.before)
+    }
+}
+
+impl ResourceChange {
+    /// `module.web.aws_autoscaling_group.green: min_size 0 → 2, max_size 0 → 4`
+    pub fn told(&self) -> String {
+        let attributes: Vec<String> = self.attributes.iter().map(|of| format!("{} {}", of.name, of.told())).collect();
+        format!("{}: {}", self.address, attributes.join(", "))
+    }
+}
+
 /// An Auto Scaling group as a plan or a state has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
@@ -72,6 +88,13 @@ pub struct TerraformPlan {
     pub before: BTreeMap<String, Group>,
     /// Groups by address, after.
     pub after: BTreeMap<String, Group>,
+}
+
+impl TerraformPlan {
+    /// What it changes, a line a resource.
+    pub fn told(&self) -> Vec<String> {
+        self.changes.iter().map(ResourceChange::told).collect()
+    }
 }
 
 /// Something that a step must not do.
@@ -215,19 +238,17 @@ fn of_group(change: &ResourceChange, colour: Colour, allowance: &Allowance, live
         let listed = allowed.is_some_and(|names| names.contains(attribute.name.as_str()));
         !listed || (attribute.unknown && live.contains(&colour))
     };
-    change.attributes.iter().filter(foreign).map(|attribute| told(&change.address, attribute)).collect()
+    change.attributes.iter().filter(foreign).map(|attribute| one(&change.address, attribute)).collect()
 }
 
-fn told(address: &str, attribute: &AttributeChange) -> Foreign {
-    let after = if attribute.unknown { "(known after apply)" } else { &attribute.after };
-    let change = format!("{} → {after}", attribute.before);
-    Foreign { address: address.to_owned(), attribute: attribute.name.clone(), change }
+fn one(address: &str, attribute: &AttributeChange) -> Foreign {
+    Foreign { address: address.to_owned(), attribute: attribute.name.clone(), change: attribute.told() }
 }
 
 /// A resource that must not be touched at all: each attribute where it is updated, else what happens to it.
 fn whole(change: &ResourceChange) -> Vec<Foreign> {
     if change.actions == ["update"] && !change.attributes.is_empty() {
-        return change.attributes.iter().map(|attribute| told(&change.address, attribute)).collect();
+        return change.attributes.iter().map(|attribute| one(&change.address, attribute)).collect();
     }
     vec![Foreign { address: change.address.clone(), attribute: String::new(), change: change.actions.join(", then ") }]
 }

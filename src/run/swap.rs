@@ -11,7 +11,7 @@ use crate::model::gate::{FailedGate, Verdict};
 use crate::model::problem::{Problem, Problems};
 use crate::model::swap::Colour;
 use crate::plan::swap::{State, Values, stand};
-use crate::plan::swap_guard::{Foreign, TerraformPlan, Wish, judge, waits};
+use crate::plan::swap_guard::{Foreign, Wish, judge, waits};
 use crate::plan::swap_steps::{Goal, Move, Step, back, next};
 use crate::run::swap_asks::{Halt, HaltKind, Hands, Question, Way};
 
@@ -134,7 +134,7 @@ impl Mover<'_> {
             return Err(Halt::foreign(message, foreign).help(if steady { help } else { GUARD_HELP }));
         }
         if !plan.changes.is_empty() {
-            self.hands.say(SwapFact::Guarded { changes: told(&plan) });
+            self.hands.say(SwapFact::Guarded { changes: plan.told() });
             self.bring(&at.found.values).await?;
         }
         self.go_on()?;
@@ -214,7 +214,7 @@ impl Mover<'_> {
                 foreign.extend(waits(self.spec, &plan));
             }
             if foreign.is_empty() {
-                self.hands.say(SwapFact::Guarded { changes: told(&plan) });
+                self.hands.say(SwapFact::Guarded { changes: plan.told() });
                 return Ok(());
             }
             refused.get_or_insert_with(|| Halt::foreign(GUARD, foreign).help(GUARD_HELP));
@@ -281,17 +281,4 @@ const GUARD_HELP: &str = "apply or take back what is not the swap's first; `oven
 
 fn no_plan() -> Halt {
     Halt::new(HaltKind::Failed, "Terraform gave no plan")
-}
-
-/// `module.web.aws_autoscaling_group.green: min_size 0 → 2`
-fn told(plan: &TerraformPlan) -> Vec<String> {
-    let line = |change: &crate::plan::swap_guard::ResourceChange| {
-        let of = |a: &crate::plan::swap_guard::AttributeChange| {
-            let after = if a.unknown { "(known after apply)" } else { &a.after };
-            format!("{} {} → {after}", a.name, a.before)
-        };
-        let attributes: Vec<String> = change.attributes.iter().map(of).collect();
-        format!("{}: {}", change.address, attributes.join(", "))
-    };
-    plan.changes.iter().map(line).collect()
 }
