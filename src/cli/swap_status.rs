@@ -10,14 +10,13 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::swap::Swapping;
 use crate::cli::world::World;
-use crate::config::swap_spec::Balancer;
 use crate::disk::lock;
 use crate::disk::swap_memory;
 use crate::disk::swap_tfvars::{self, Found};
 use crate::model::digest::Digest;
 use crate::model::problem::Problems;
 use crate::model::swap::Colour;
-use crate::model::traffic::{Health, LoadBalancer};
+use crate::model::traffic::Health;
 use crate::plan::swap::{State, Values, stand};
 use crate::plan::swap_guard::{Group, side};
 use crate::ports::Traffic as _;
@@ -129,7 +128,7 @@ async fn live_side(swapping: &Swapping, name: &str) -> Result<LiveSide, String> 
         health: Vec::new(),
     };
     for of in [&swapping.spec.live, &swapping.spec.test] {
-        let balancer = balancer(of);
+        let balancer = of.load_balancer();
         if !group.load_balancers.contains(&balancer) {
             continue;
         }
@@ -139,13 +138,6 @@ async fn live_side(swapping: &Swapping, name: &str) -> Result<LiveSide, String> 
         side.health.push((of.value.clone(), healthy, serving.len()));
     }
     Ok(side)
-}
-
-fn balancer(of: &Balancer) -> LoadBalancer {
-    match &of.target_group {
-        Some(arn) => LoadBalancer::TargetGroup(arn.clone()),
-        None => LoadBalancer::Classic(of.value.clone()),
-    }
 }
 
 /// What is under way, and what a run that was killed left.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use crate::config::pipeline::Swap;
 use crate::model::name::Name;
 use crate::model::swap::{Colour, Field};
+use crate::model::traffic::LoadBalancer;
 use crate::model::value::Value;
 
 /// A load balancer: `"elb-prd"`, or `{ value = "…", target_group = "arn:…" }`.
@@ -18,6 +19,16 @@ pub struct Balancer {
     pub value: String,
     /// ARN of the ALB's target group.
     pub target_group: Option<String>,
+}
+
+impl Balancer {
+    /// What instances are attached to.
+    pub fn load_balancer(&self) -> LoadBalancer {
+        match &self.target_group {
+            Some(arn) => LoadBalancer::TargetGroup(arn.clone()),
+            None => LoadBalancer::Classic(self.value.clone()),
+        }
+    }
 }
 
 /// One colour of a swap.
@@ -177,10 +188,5 @@ impl SwapSpec {
     /// The eight variables: blue's, then green's.
     pub fn variables(&self) -> impl Iterator<Item = (Colour, Field, &str)> {
         Colour::BOTH.into_iter().flat_map(move |colour| Field::ALL.into_iter().map(move |f| (colour, f, self.variable(colour, f))))
-    }
-
-    /// The load balancer that a value names; `None`: on none.
-    pub fn balancer(&self, elb_name: &str) -> Option<&Balancer> {
-        [&self.live, &self.test].into_iter().find(|balancer| balancer.value == elb_name)
     }
 }

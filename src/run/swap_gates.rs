@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::gate::{GateChecks, GateStep};
-use crate::config::swap_spec::Balancer;
 use crate::model::gate::Verdict;
 use crate::model::swap::Colour;
 use crate::model::traffic::LoadBalancer;
@@ -15,13 +14,6 @@ use crate::plan::swap::{Side, State, Values};
 use crate::run::gate::{self, Gate, Surroundings, Want};
 use crate::run::swap_asks::{Halt, HaltKind, Question};
 use crate::run::swap_hands::{Work, of_aws};
-
-fn balancer(of: &Balancer) -> LoadBalancer {
-    match &of.target_group {
-        Some(arn) => LoadBalancer::TargetGroup(arn.clone()),
-        None => LoadBalancer::Classic(of.value.clone()),
-    }
-}
 
 fn step_of(state: State) -> GateStep {
     match state {
@@ -35,7 +27,7 @@ fn step_of(state: State) -> GateStep {
 /// Waits for a gate. Learns the groups' names from the last plan.
 pub(super) async fn ask(work: &Work<'_>, question: Question, values: &Values) -> Result<Verdict, Halt> {
     let set = &work.set;
-    let (live, test) = (balancer(&set.spec.live), balancer(&set.spec.test));
+    let (live, test) = (set.spec.live.load_balancer(), set.spec.test.load_balancer());
     let names = [work.group(Colour::Blue).await?, work.group(Colour::Green).await?];
     let name = |colour: Colour| match colour {
         Colour::Blue => names[0].clone(),
@@ -121,7 +113,7 @@ pub(super) async fn missing(work: &Work<'_>, colour: Colour, side: &Side) -> Res
     }
     for of in [&work.set.spec.live, &work.set.spec.test] {
         let wanted = side.elb_name == of.value;
-        if group.load_balancers.contains(&balancer(of)) != wanted {
+        if group.load_balancers.contains(&of.load_balancer()) != wanted {
             missing.push(format!("`{name}` is {}on `{}`", if wanted { "not yet " } else { "still " }, of.value));
         }
     }
