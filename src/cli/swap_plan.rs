@@ -128,7 +128,7 @@ async fn serving(swapping: &Swapping, plan: &TerraformPlan, live: Colour) -> Res
             .help("`group` in the swap block is the group's address as `terraform state list` shows it"));
     };
     let group = swapping.traffic.group(&name).await?;
-    let serving = group.map_or(0, |group| group.instances.iter().filter(|instance| instance.in_service()).count());
+    let serving = group.map_or(0, |group| group.in_service().count());
     Ok(u32::try_from(serving).unwrap_or(u32::MAX))
 }
 

@@ -113,7 +113,7 @@ async fn live(swapping: &Swapping, groups: &BTreeMap<Colour, Group>) -> Result<L
 
 async fn live_side(swapping: &Swapping, name: &str) -> Result<LiveSide, String> {
     let group = swapping.traffic.group(name).await.map_err(|e| e.to_string())?.ok_or_else(|| format!("there is no group `{name}`"))?;
-    let serving: Vec<&str> = group.instances.iter().filter(|i| i.in_service()).map(|i| i.id.as_str()).collect();
+    let serving: Vec<&str> = group.in_service().map(|i| i.id.as_str()).collect();
     let mut amis: Vec<String> = group.instances.iter().filter_map(|i| i.image.clone()).collect();
     amis.sort();
     amis.dedup();

@@ -52,6 +52,13 @@ pub struct Group {
     pub suspended: Vec<String>,
 }
 
+impl Group {
+    /// Instances that serve as far as the group knows.
+    pub fn in_service(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.iter().filter(|instance| instance.in_service())
+    }
+}
+
 /// An instance in a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {

@@ -235,7 +235,7 @@ impl Hands for Work<'_> {
     async fn serving(&self, colour: Colour) -> Result<u32, Halt> {
         let name = self.group(colour).await?;
         let group = self.set.traffic.group(&name).await.map_err(|e| of_aws(&e))?;
-        let serving = group.map_or(0, |group| group.instances.iter().filter(|instance| instance.in_service()).count());
+        let serving = group.map_or(0, |group| group.in_service().count());
         match u32::try_from(serving) {
             Ok(serving) if serving > 0 => Ok(serving),
             _ => {

@@ -129,7 +129,7 @@ impl Known {
 
 fn capacity(group: &Group, at_least: u32, image: Option<&str>) -> Seen {
     let name = format!("group {}", group.name);
-    let serving: Vec<&Instance> = group.instances.iter().filter(|instance| instance.in_service()).collect();
+    let serving: Vec<&Instance> = group.in_service().collect();
     let other = serving.iter().filter(|i| image.is_some_and(|image| i.image.as_deref() != Some(image)));
     let other = other.map(|i| format!("{} runs {}", i.id, i.image.as_deref().unwrap_or("an unknown image"))).collect::<Vec<_>>();
     let wanted = usize::try_from(at_least.max(1)).unwrap_or(usize::MAX);
@@ -154,7 +154,7 @@ fn capacity(group: &Group, at_least: u32, image: Option<&str>) -> Seen {
 fn health(group: &Group, on: &LoadBalancer, targets: Option<&[Target]>) -> Seen {
     let name = format!("health on {on}");
     let Some(targets) = targets else { return Seen::new(name, false, "there is no such load balancer", Why::NotHealthy) };
-    let serving: Vec<&Instance> = group.instances.iter().filter(|instance| instance.in_service()).collect();
+    let serving: Vec<&Instance> = group.in_service().collect();
     let mut healthy = 0;
     let mut waiting = Vec::new();
     for instance in &serving {
@@ -214,7 +214,7 @@ fn deployment(name: &str, group: &Group, deployed: Option<&Deployed>) -> Result<
         }
     }
     let Some(wanted) = &deployed.wanted else { return not_yet("no deployment of it has succeeded yet".to_owned()) };
-    let serving: Vec<&Instance> = group.instances.iter().filter(|instance| instance.in_service()).collect();
+    let serving: Vec<&Instance> = group.in_service().collect();
     let waiting = serving.iter().filter_map(|instance| match deployed.instances.get(&instance.id) {
         Some(on) if on.succeeded.as_ref() == Some(wanted) && on.status == "Succeeded" => None,
         Some(on) if on.status == "Succeeded" => Some(format!("{} has {}", instance.id, on.succeeded.as_deref().unwrap_or("nothing"))),
