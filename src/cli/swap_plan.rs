@@ -22,7 +22,7 @@ use crate::plan::swap_steps::{Goal, Move, rest};
 use crate::ports::Traffic as _;
 use crate::process::spawn;
 use crate::report::swap::{diff, table};
-use crate::tools::terraform::{parse_plan, state_lock};
+use crate::tools::terraform::{parse_plan, state_lock, unframed};
 
 const PLAN: Duration = Duration::from_mins(15);
 
@@ -149,8 +149,7 @@ async fn plan(swapping: &Swapping, over: Option<(&Found, &Move)>) -> Result<Terr
             if let Some(lock) = state_lock(&text) {
                 return Err(Failure::new(Exit::Held, format!("the Terraform state is locked by {} ({})", lock.who, lock.operation)));
             }
-            let lines: Vec<&str> =
-                text.lines().map(|line| line.trim_matches(['│', '╷', '╵', ' '])).filter(|line| !line.is_empty()).collect();
+            let lines: Vec<&str> = unframed(&text).collect();
             let last = lines[lines.len().saturating_sub(15)..].join("\n  | ");
             return Err(Failure::failed(format!("terraform failed: {}\n  | {last}", said.exit)));
         }

@@ -23,7 +23,7 @@ use crate::ports::Traffic as _;
 use crate::process::spawn;
 use crate::report::swap_status::{Live, LiveSide, Status, differences};
 use crate::tools::git_record::parse_standing;
-use crate::tools::terraform::parse_state;
+use crate::tools::terraform::{parse_state, unframed};
 
 /// A local state or a remote one, whose backend may be slow.
 const SHOW: Duration = Duration::from_mins(3);
@@ -87,8 +87,7 @@ pub async fn run(args: &SwapArgs, swapping: &Swapping, _world: &World, output: O
 async fn groups(swapping: &Swapping) -> Result<BTreeMap<Colour, Group>, String> {
     let said = spawn::output(&swapping.terraform.show_state(), SHOW, 512 * 1024 * 1024).await.map_err(|e| e.to_string())?;
     if !said.exit.success() {
-        let words: Vec<&str> = said.stderr.lines().map(|line| line.trim_matches(['│', '╷', '╵', ' '])).filter(|l| !l.is_empty()).collect();
-        return Err(words.into_iter().take(3).collect::<Vec<_>>().join(" "));
+        return Err(unframed(&said.stderr).take(3).collect::<Vec<_>>().join(" "));
     }
     let spec = &swapping.spec;
     let addresses = Colour::BOTH.map(|colour| spec.colour(colour).group.as_str());

@@ -16,7 +16,7 @@ use crate::ports::Stop;
 use crate::process::command::CommandLine;
 use crate::process::spawn::{self, SpawnError};
 use crate::run::swap_asks::{Halt, HaltKind, Tail};
-use crate::tools::terraform::{StateLock, Terraform, state_lock};
+use crate::tools::terraform::{StateLock, Terraform, state_lock, unframed};
 
 /// How long somebody else may hold the state: an apply of some size.
 const LOCK: u64 = 600;
@@ -134,9 +134,8 @@ fn failed(what: &str, exit: &str, log: &Path) -> Halt {
 }
 
 fn last_lines(text: &str) -> Vec<String> {
-    let bare = |line: &str| line.trim_start_matches(['│', '╷', '╵', '|']).trim().to_owned();
-    let lines: Vec<String> = text.lines().map(bare).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(LAST_LINES)..].to_vec()
+    let lines: Vec<&str> = unframed(text).collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
 /// Is `lock` one that `child` took and left: same user and machine, taken after its start, and its process is gone.

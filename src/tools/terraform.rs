@@ -299,6 +299,11 @@ fn unindexed(address: &str) -> String {
     address.chars().filter(keep).collect()
 }
 
+/// The lines of an error as Terraform says it, without the frame that it draws around them; empty ones left out.
+pub fn unframed(said: &str) -> impl DoubleEndedIterator<Item = &str> {
+    said.lines().map(|line| line.trim_start_matches(['│', '╷', '╵', '|', ' ']).trim()).filter(|line| !line.is_empty())
+}
+
 /// A lock on the state that Terraform could not get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateLock {
@@ -315,11 +320,7 @@ pub struct StateLock {
 /// The lock that an error of Terraform's tells of; `None`: it failed for something else.
 pub fn state_lock(said: &str) -> Option<StateLock> {
     let (_, info) = said.split_once("Error acquiring the state lock")?;
-    // Between the bars that Terraform draws at the left.
-    let value = |name: &str| {
-        let line = info.lines().map(|line| line.trim_start_matches(['│', '|', ' '])).find_map(|line| line.strip_prefix(name));
-        line.map(|rest| rest.trim().to_owned()).unwrap_or_default()
-    };
+    let value = |name: &str| unframed(info).find_map(|line| line.strip_prefix(name)).map(|rest| rest.trim().to_owned()).unwrap_or_default();
     Some(StateLock { id: value("ID:"), who: value("Who:"), operation: value("Operation:"), created: value("Created:") })
 }
 
