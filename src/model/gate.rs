@@ -39,6 +39,13 @@ pub struct FailedGate {
     pub last_lines: Vec<String>,
 }
 
+impl FailedGate {
+    /// For one thing that went wrong, with nothing more to show.
+    pub fn new(why: Why, message: impl Into<String>) -> Self {
+        Self { why, message: message.into(), missing: Vec::new(), last_lines: Vec::new() }
+    }
+}
+
 /// Kinds of trouble, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

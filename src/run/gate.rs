@@ -281,7 +281,7 @@ impl<'a> Waiting<'a> {
             _ => (Why::Restless, format!("everything held, but never for the whole soak of {}", clock(self.gate.checks.soak))),
         };
         let missing = missing.into_iter().map(|seen| seen.condition.clone()).collect();
-        Verdict::Failed(FailedGate { why, message, missing, last_lines: Vec::new() })
+        Verdict::Failed(FailedGate { missing, ..FailedGate::new(why, message) })
     }
 
     /// With what did not hold when it was last looked.

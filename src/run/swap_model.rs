@@ -246,8 +246,7 @@ impl Hands for World {
     async fn gate(&self, question: Question) -> Result<Verdict, Halt> {
         self.point().await;
         if self.refuses.borrow().contains(&question) {
-            let message = "not healthy".to_owned();
-            return Ok(Verdict::Failed(FailedGate { why: Why::NotHealthy, message, missing: Vec::new(), last_lines: Vec::new() }));
+            return Ok(Verdict::Failed(FailedGate::new(Why::NotHealthy, "not healthy")));
         }
         Ok(Verdict::Passed)
     }

@@ -64,7 +64,7 @@ impl Waiting<'_> {
         let lines = tail::last_lines(self.around.log, LAST_LINES);
         let begun = lines.iter().rposition(|line| *line == format!("$ {command}")).map_or(0, |at| at + 1);
         let last_lines = lines[begun..].to_vec();
-        Ok(Some(FailedGate { why: Why::CommandFailed, message: what, missing: Vec::new(), last_lines }))
+        Ok(Some(FailedGate { last_lines, ..FailedGate::new(Why::CommandFailed, what) }))
     }
 }
 

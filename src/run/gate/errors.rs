@@ -86,7 +86,7 @@ impl Errors {
             self.counted.failed / all * 100.0,
             limit.max * 100.0
         );
-        Ok(Some(FailedGate { why: Why::ErrorRate, message, missing: Vec::new(), last_lines: Vec::new() }))
+        Ok(Some(FailedGate::new(Why::ErrorRate, message)))
     }
 
     pub(super) fn seen(&self) -> Option<Seen> {

@@ -87,7 +87,7 @@ impl Memory {
         if let Some(activity) = activities.iter().find(|activity| activity.status == "Failed") {
             let message = if activity.message.is_empty() { &activity.cause } else { &activity.message };
             let message = format!("`{}`: {}: {}", group.name, first_line(&activity.what), first_line(message));
-            return Ok(Some(failed(Why::LaunchFailed, message)));
+            return Ok(Some(FailedGate::new(Why::LaunchFailed, message)));
         }
         let known = self.groups.entry(group.name.clone()).or_default();
         known.note(group, targets);
@@ -102,7 +102,7 @@ impl Memory {
             (false, Some((id, times))) => format!("{id} of `{}` turned unhealthy {times} times", group.name),
             (false, None) => return Ok(None),
         };
-        Ok(Some(failed(Why::Unstable, message)))
+        Ok(Some(FailedGate::new(Why::Unstable, message)))
     }
 }
 
@@ -210,7 +210,7 @@ fn deployment(name: &str, group: &Group, deployed: Option<&Deployed>) -> Result<
     for instance in &group.instances {
         if let Some(on) = deployed.instances.get(&instance.id).filter(|on| on.status == "Failed") {
             let message = format!("{name}: deployment {} failed on {} of `{}`", on.deployment, instance.id, group.name);
-            return Err(failed(Why::DeploymentFailed, message));
+            return Err(FailedGate::new(Why::DeploymentFailed, message));
         }
     }
     let Some(wanted) = &deployed.wanted else { return not_yet("no deployment of it has succeeded yet".to_owned()) };
@@ -227,10 +227,6 @@ fn deployment(name: &str, group: &Group, deployed: Option<&Deployed>) -> Result<
         detail = format!("{detail}; {}", listed(waiting.iter().map(String::as_str)));
     }
     Ok(Seen::new(name, !serving.is_empty() && waiting.is_empty(), detail, Why::NotDeployed))
-}
-
-fn failed(why: Why, message: String) -> FailedGate {
-    FailedGate { why, message, missing: Vec::new(), last_lines: Vec::new() }
 }
 
 fn listed<'t>(names: impl Iterator<Item = &'t str>) -> String {
