@@ -80,8 +80,8 @@ pub async fn run(args: &SwapArgs, swapping: &Swapping, world: &World, output: Ou
     let mut steps = Vec::new();
     for step in &moves {
         let text = found.splice(spec, &step.values, step.marker.as_ref()).map_err(|problem| Failure::Problems(Problems(vec![problem])))?;
-        let new = if matches!(step.to, State::Steady { .. }) { step.to.old_colour() } else { step.to.new_colour() };
-        steps.push(StepDocument { step: step.step.to_string(), describes: step.step.describe(new), diff: found.diff(&text) });
+        let describes = step.step.describe(step.new_colour());
+        steps.push(StepDocument { step: step.step.to_string(), describes, diff: found.diff(&text) });
         found = swap_tfvars::read(spec, text.as_bytes())?;
     }
     let document = Document { swap: spec.name.to_string(), state, ami, steps, changes, refused: foreign };

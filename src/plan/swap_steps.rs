@@ -98,6 +98,14 @@ pub struct Move {
     pub marker: Option<Marker>,
 }
 
+impl Move {
+    /// The colour that comes into service, or goes out of it again on a way back.
+    pub fn new_colour(&self) -> Colour {
+        // Of a steady state the new colour is the idle one: after the last step forward that is the one which went.
+        if self.step == Step::Finish { self.to.old_colour() } else { self.to.new_colour() }
+    }
+}
+
 /// The next step of a swap; `None`: it is done, the AMI that shall serve does.
 pub fn next(spec: &SwapSpec, state: State, values: &Values, marker: Option<&Marker>, goal: &Goal) -> Option<Move> {
     let new = state.new_colour();

@@ -162,8 +162,7 @@ impl Mover<'_> {
             let halt = Halt::new(HaltKind::Refused, "the tfvars cannot be edited, and nothing was written");
             Halt { problems: Some(Problems(vec![problem])), ..halt }
         })?;
-        let new = step.to.new_colour();
-        let new = if matches!(step.to, State::Steady { .. }) { at.state.new_colour() } else { new };
+        let new = step.new_colour();
         self.hands.say(SwapFact::StepStarted { step: step.step, new, diff: at.found.diff(&text) });
         self.guarded(at, &step, new, backwards).await?;
         self.go_on()?;

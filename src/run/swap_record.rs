@@ -6,7 +6,7 @@ use crate::disk::swap_memory::Memory;
 use crate::disk::swap_tfvars::Found;
 use crate::event::swap::SwapFact;
 use crate::model::digest::Digest;
-use crate::plan::swap_steps::{Move, Step};
+use crate::plan::swap_steps::Move;
 use crate::run::swap_asks::{Earlier, Halt, HaltKind, Hands as _};
 use crate::run::swap_git::{Committed, Git, Pushed};
 use crate::run::swap_hands::Work;
@@ -16,9 +16,7 @@ impl Work<'_> {
     /// As the journal and git tell it: a sentence and the trailer.
     pub(super) fn message(&self, found: &Found, step: &Move) -> String {
         let name = &self.set.spec.name;
-        // Of a steady state the new colour is the idle one: after step 4 that is the one which went.
-        let new = if step.step == Step::Finish { step.to.old_colour() } else { step.to.new_colour() };
-        let mut lines = format!("Swap {name}: {}\n\n", step.step.describe(new));
+        let mut lines = format!("Swap {name}: {}\n\n", step.step.describe(step.new_colour()));
         for (colour, field, variable) in self.set.spec.variables() {
             let (old, now) = (found.values.text(colour, field), step.values.text(colour, field));
             if old != now {
