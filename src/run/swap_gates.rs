@@ -60,17 +60,17 @@ pub(super) async fn ask(work: &Work<'_>, question: Question, values: &Values) ->
         }
         Question::Gone(colour) => (GateStep::Finish, vec![Want::Gone { group: name(colour) }], bare(GateStep::Finish)),
     };
-    if question == Question::State(state_of(question), true) {
+    if matches!(question, Question::State(_, true)) {
         // It has soaked; a look is enough.
         checks.soak = Duration::ZERO;
         checks.error_rate = None;
     }
-    let new = state_of(question).new_colour();
+    let colour = colour_of(question);
     let variables = [
         ("OVENBIRD_SWAP", set.spec.name.to_string()),
         ("OVENBIRD_STEP", step.as_str().to_owned()),
-        ("OVENBIRD_COLOUR", new.to_string()),
-        ("OVENBIRD_AMI", values.of(new).ami_id.clone()),
+        ("OVENBIRD_COLOUR", colour.to_string()),
+        ("OVENBIRD_AMI", values.of(colour).ami_id.clone()),
     ];
     let variables: BTreeMap<String, String> = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let log = set.logs.join(format!("gate-{}.log", step.as_str()));
@@ -94,10 +94,12 @@ pub(super) async fn ask(work: &Work<'_>, question: Question, values: &Values) ->
     })
 }
 
-fn state_of(question: Question) -> State {
+/// The colour that a question is about. Once the swap is done it is the one that serves: the other has nothing left to ask.
+fn colour_of(question: Question) -> Colour {
     match question {
-        Question::State(state, _) => state,
-        Question::Serves(colour) | Question::Gone(colour) => State::Steady { live: colour.other() },
+        Question::State(State::Steady { live }, _) => live,
+        Question::State(State::Started { new } | State::Joined { new } | State::Left { new }, _) => new,
+        Question::Serves(colour) | Question::Gone(colour) => colour,
     }
 }
 
@@ -118,4 +120,17 @@ pub(super) async fn missing(work: &Work<'_>, colour: Colour, side: &Side) -> Res
         }
     }
     Ok(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gates_command_is_told_of_the_colour_that_comes_into_service_at_every_step() {
+        let new = Colour::Green;
+        for state in [State::Started { new }, State::Joined { new }, State::Left { new }, State::Steady { live: new }] {
+            assert_eq!(colour_of(Question::State(state, false)), new, "{state}");
+        }
+    }
 }
