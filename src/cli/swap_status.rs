@@ -85,7 +85,7 @@ pub async fn run(args: &SwapArgs, swapping: &Swapping, _world: &World, output: O
 
 /// Both groups of Terraform's state.
 async fn groups(swapping: &Swapping) -> Result<BTreeMap<Colour, Group>, String> {
-    let said = spawn::output(&swapping.terraform.show_state(), SHOW, 512 * 1024 * 1024).await.map_err(|e| e.to_string())?;
+    let said = spawn::output(&swapping.terraform.show_state(), SHOW, 512 * 1024 * 1024).await.map_err(|e| e.in_full())?;
     if !said.exit.success() {
         return Err(unframed(&said.stderr).take(3).collect::<Vec<_>>().join(" "));
     }

@@ -53,6 +53,16 @@ pub enum SpawnError {
     },
 }
 
+impl SpawnError {
+    /// With what the system said, on one line.
+    pub fn in_full(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+}
+
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {

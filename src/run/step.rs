@@ -225,8 +225,7 @@ impl Current<'_> {
     }
 
     pub(super) fn not_started(error: &SpawnError) -> Halt {
-        let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-        let mut failure = plain("ovenbird", format!("{error}{cause}"));
+        let mut failure = plain("ovenbird", error.in_full());
         failure.help = matches!(error, SpawnError::Start { .. }).then(|| "`ovenbird doctor` says which tools are missing".to_owned());
         failure.into()
     }

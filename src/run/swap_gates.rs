@@ -87,10 +87,8 @@ pub(super) async fn ask(work: &Work<'_>, question: Question, values: &Values) ->
     gate::wait(&gate, &around).await.map_err(|halt| match &halt {
         gate::Halt::Stopped => Halt::new(HaltKind::Interrupted, "interrupted while a gate waited"),
         gate::Halt::Aws(error) => of_aws(error),
-        gate::Halt::Command(_) | gate::Halt::Probe { .. } => {
-            let why = std::error::Error::source(&halt).map(|why| format!(": {why}")).unwrap_or_default();
-            Halt::new(HaltKind::Failed, format!("{halt}{why}"))
-        }
+        gate::Halt::Command(error) => Halt::new(HaltKind::Failed, format!("{halt}: {}", error.in_full())),
+        gate::Halt::Probe { .. } => Halt::new(HaltKind::Failed, halt.to_string()),
     })
 }
 

@@ -48,10 +48,7 @@ pub(super) struct Git<'a> {
 
 impl Git<'_> {
     async fn ask(&self, command: &CommandLine, limit: Duration) -> Result<Result<String, String>, Halt> {
-        let output = spawn::output(command, limit, 1 << 20).await.map_err(|error| {
-            let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
-            Halt::new(HaltKind::Unavailable, format!("{error}{why}"))
-        })?;
+        let output = spawn::output(command, limit, 1 << 20).await.map_err(|error| Halt::new(HaltKind::Unavailable, error.in_full()))?;
         let said = |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
         Ok(if output.exit.success() { Ok(output.stdout) } else { Err(said(&output.stderr)) })
     }

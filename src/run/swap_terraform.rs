@@ -115,8 +115,7 @@ impl Runner {
     }
 
     fn not_started(&self, error: &SpawnError) -> Halt {
-        let why = std::error::Error::source(error).map(|why| format!(": {why}")).unwrap_or_default();
-        let halt = Halt::new(HaltKind::Unavailable, format!("{error}{why}"));
+        let halt = Halt::new(HaltKind::Unavailable, error.in_full());
         halt.help(format!("`{}` has to be on PATH; `ovenbird doctor` looks", self.terraform.program.display()))
     }
 }

@@ -203,10 +203,7 @@ pub async fn ask(tool: Tool, path: &Path, place: Place<'_>) -> Result<Known, Str
 /// # Errors
 /// One lowercase line.
 pub async fn said(command: &CommandLine) -> Result<String, String> {
-    let output = spawn::output(command, TIME, 1 << 20).await.map_err(|error| match std::error::Error::source(&error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    })?;
+    let output = spawn::output(command, TIME, 1 << 20).await.map_err(|error| error.in_full())?;
     if output.exit.success() {
         return Ok(output.stdout);
     }
