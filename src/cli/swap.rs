@@ -10,7 +10,7 @@ use crate::cli::args::{Common, SwapAction, SwapArgs};
 use crate::cli::client;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::cli::project::read_files;
+use crate::cli::project::load_files;
 use crate::cli::world::World;
 use crate::cli::{swap_plan, swap_run, swap_status};
 use crate::config::load::Loaded;
@@ -18,7 +18,6 @@ use crate::config::pipeline::{Swap, Tool};
 use crate::config::schema::nearest;
 use crate::config::swap_spec::{Record, SwapSpec};
 use crate::inputs::environment;
-use crate::model::problem::Problems;
 use crate::process::spawn;
 use crate::run::toolcheck::{self, Place};
 use crate::tools::git_record::Tracked;
@@ -57,10 +56,7 @@ pub async fn run(args: &SwapArgs, common: &Common, world: &World, output: Output
 
 impl Swapping {
     async fn of(args: &SwapArgs, common: &Common, world: &World, output: Output) -> Result<Self, Failure> {
-        let loaded = read_files(common, world, false)?;
-        if !loaded.warnings.is_empty() {
-            output.problems(&Problems(loaded.warnings.clone()));
-        }
+        let loaded = load_files(common, world, output, false)?;
         let swaps = &loaded.pipeline.swaps;
         let Some(swap) = swaps.iter().find(|swap| swap.name.as_str() == args.name).cloned() else {
             let names: Vec<&str> = swaps.iter().map(|swap| swap.name.as_str()).collect();
