@@ -85,6 +85,12 @@ impl Swapping {
         let traffic = client::traffic(&client::settings(&loaded.pipeline.region).await);
         Ok(Self { loaded, swap, spec, terraform, tracked, traffic })
     }
+
+    /// The tfvars as they are now.
+    pub(super) fn tfvars(&self) -> Result<Vec<u8>, Failure> {
+        std::fs::read(self.loaded.pipeline.root.join(&self.spec.tfvars))
+            .map_err(|error| Failure::data(format!("`{}` cannot be read: {error}", self.spec.tfvars.display())))
+    }
 }
 
 /// The tfvars in git, by the block's wish: where nobody says, in git where the folder is in a work tree.

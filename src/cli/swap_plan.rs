@@ -50,9 +50,7 @@ struct StepDocument {
 /// The tfvars are no state of a swap, or the guard refuses the first step (65).
 pub async fn run(args: &SwapArgs, swapping: &Swapping, world: &World, output: Output) -> Result<Exit, Failure> {
     let spec = &swapping.spec;
-    let bytes = std::fs::read(swapping.loaded.pipeline.root.join(&spec.tfvars))
-        .map_err(|error| Failure::data(format!("`{}` cannot be read: {error}", spec.tfvars.display())))?;
-    let mut found = swap_tfvars::read(spec, &bytes)?;
+    let mut found = swap_tfvars::read(spec, &swapping.tfvars()?)?;
     let reasons =
         |found: &Found, reasons: Vec<_>| Failure::Problems(Problems(reasons.iter().map(|reason| found.problem(reason)).collect()));
     let state = stand(spec, &found.values, found.marker.as_ref(), args.retire).map_err(|wrong| reasons(&found, wrong))?;

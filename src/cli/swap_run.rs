@@ -126,8 +126,7 @@ pub async fn run(command: &'static str, args: &SwapArgs, swapping: Swapping, wor
 
 /// AMI of a colour, by the tfvars as they are now.
 fn serving(swapping: &Swapping, colour: Colour) -> Option<String> {
-    let bytes = std::fs::read(swapping.loaded.pipeline.root.join(&swapping.spec.tfvars)).ok()?;
-    let found = swap_tfvars::read(&swapping.spec, &bytes).ok()?;
+    let found = swap_tfvars::read(&swapping.spec, &swapping.tfvars().ok()?).ok()?;
     Some(found.values.of(colour).ami_id.clone())
 }
 

@@ -34,10 +34,7 @@ const SHOW: Duration = Duration::from_mins(3);
 /// The tfvars are not there; an irregular standing is shown, and is exit 65.
 pub async fn run(args: &SwapArgs, swapping: &Swapping, _world: &World, output: Output) -> Result<Exit, Failure> {
     let spec = &swapping.spec;
-    let pipeline = &swapping.loaded.pipeline;
-    let bytes = std::fs::read(pipeline.root.join(&spec.tfvars))
-        .map_err(|error| Failure::data(format!("`{}` cannot be read: {error}", spec.tfvars.display())))?;
-    let found = swap_tfvars::read(spec, &bytes);
+    let found = swap_tfvars::read(spec, &swapping.tfvars()?);
     let mut problems = Problems::default();
     let mut state = None;
     match &found {
