@@ -3,13 +3,12 @@
 //! Decides nothing. Invariant: ansible-galaxy gets the same environment as the children whose roles it installs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::project::Project;
 use crate::cli::world::World;
 use crate::config::pipeline::Pipeline;
-use crate::inputs::{InputContext, environment};
+use crate::inputs::environment;
 use crate::model::name::Name;
 use crate::run::galaxy::{self, GalaxyError};
 
@@ -26,9 +25,7 @@ impl From<GalaxyError> for Failure {
 
 /// The environment of ansible-galaxy.
 pub fn environment(pipeline: &Pipeline, world: &World) -> BTreeMap<String, String> {
-    let home = world.var("HOME").map(PathBuf::from);
-    let context = InputContext { environment: world.environment.clone(), home, ..InputContext::default() };
-    let config = environment::ansible_config(pipeline, &context);
+    let config = environment::ansible_config(pipeline, &world.input_context());
     environment::child_environment(&world.environment, &BTreeSet::new(), config.as_deref(), &environment::ansible_home(pipeline)).all()
 }
 

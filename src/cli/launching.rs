@@ -4,7 +4,6 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -54,8 +53,7 @@ impl Gathered {
     /// `.ovenbird/` cannot be written.
     pub async fn of(project: &Project, world: &World, builds: bool) -> Result<Self, Failure> {
         let pipeline = project.pipeline();
-        let context =
-            InputContext { environment: world.environment.clone(), home: world.var("HOME").map(PathBuf::from), ..InputContext::default() };
+        let context = world.input_context();
         environment::prepare(pipeline).map_err(|e| Failure::chain(Exit::Failed, &e))?;
         let (roles_path, collections_path) = environment::search_paths(pipeline, &context);
         let mut gathered = Self {
@@ -135,8 +133,7 @@ impl Records<'_> {
     async fn read_again(&self, stage: &Name) -> Result<StageInputs, String> {
         let pipeline = self.project.loaded.pipeline.clone();
         let only = Some(BTreeSet::from([stage.clone()]));
-        let home = self.world.var("HOME").map(PathBuf::from);
-        let context = InputContext { environment: self.world.environment.clone(), home, only, memory: None };
+        let context = InputContext { only, ..self.world.input_context() };
         let read =
             tokio::task::spawn_blocking(move || collect(&pipeline, &context).map(|read| read.inputs)).await.map_err(|e| e.to_string())?;
         let mut read = read.map_err(|problems| Failure::from(problems).render(false, 100).trim().to_owned())?;

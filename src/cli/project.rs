@@ -159,8 +159,7 @@ pub fn read_files(common: &Common, world: &World, running: bool) -> Result<Loade
 pub fn read_inputs(loaded: &Loaded, world: &World) -> Result<BTreeMap<Name, StageInputs>, Failure> {
     let kept = loaded.pipeline.dir.join(".ovenbird/cache").join(MEMO);
     let memory = world.program().map(|program| Memory { kept: std::fs::read(&kept).unwrap_or_default(), program });
-    let home = world.var("HOME").map(PathBuf::from);
-    let read = collect(&loaded.pipeline, &InputContext { environment: world.environment.clone(), home, only: None, memory })?;
+    let read = collect(&loaded.pipeline, &InputContext { memory, ..world.input_context() })?;
     if let Some(memo) = read.keep {
         keep(&loaded.pipeline.dir, &kept, &memo);
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
+use crate::inputs::InputContext;
 use crate::model::node::RunId;
 
 /// What surrounds this process.
@@ -50,6 +51,12 @@ impl World {
     /// A variable that is set and not empty.
     pub fn var(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|v| !v.is_empty())
+    }
+
+    /// What inputs are read with.
+    pub fn input_context(&self) -> InputContext {
+        let home = self.var("HOME").map(PathBuf::from);
+        InputContext { environment: self.environment.clone(), home, ..InputContext::default() }
     }
 
     /// A new run's id: the start in UTC and 24 random bits.
