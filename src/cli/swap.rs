@@ -12,14 +12,12 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::project::load_files;
 use crate::cli::world::World;
-use crate::cli::{swap_plan, swap_run, swap_status};
+use crate::cli::{swap_plan, swap_run, swap_status, toolcheck};
 use crate::config::load::Loaded;
 use crate::config::pipeline::{Swap, Tool};
 use crate::config::schema::nearest;
 use crate::config::swap_spec::{Record, SwapSpec};
-use crate::inputs::environment;
 use crate::process::spawn;
-use crate::run::toolcheck::{self, Place};
 use crate::tools::git_record::Tracked;
 use crate::tools::terraform::Terraform;
 
@@ -69,11 +67,8 @@ impl Swapping {
         };
         // `config` has refused what does not fit together.
         let spec = SwapSpec::of(&swap).map_err(|wrong| Failure::data(wrong.join("; ")))?;
-        let env = environment::passed(&world.environment);
         if spec.command == "terraform" {
-            let dot = loaded.pipeline.dir.join(".ovenbird");
-            let place = Place { root: &loaded.pipeline.root, env: &env, dot: Some(&dot) };
-            toolcheck::check(&[Tool::Terraform], &loaded.pipeline.tools, place).await?;
+            toolcheck::check_these(&[Tool::Terraform], &loaded.pipeline, world).await?;
         }
         let terraform = Terraform {
             program: PathBuf::from(&spec.command),

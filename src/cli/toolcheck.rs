@@ -47,8 +47,16 @@ pub async fn check(pipeline: &Pipeline, stages: &BTreeSet<Name>, docker: bool, w
         }
     }
     let needed: Vec<Tool> = needed.into_iter().collect();
+    check_these(&needed, pipeline, world).await
+}
+
+/// Checks these tools. Gives what was found.
+///
+/// # Errors
+/// As [`check`].
+pub async fn check_these(needed: &[Tool], pipeline: &Pipeline, world: &World) -> Result<BTreeMap<Tool, Known>, Failure> {
     let env = environment::passed(&world.environment);
     let dot = pipeline.dir.join(".ovenbird");
     let place = Place { root: &pipeline.root, env: &env, dot: Some(&dot) };
-    Ok(toolcheck::check(&needed, &pipeline.tools, place).await?)
+    Ok(toolcheck::check(needed, &pipeline.tools, place).await?)
 }
