@@ -40,14 +40,7 @@ class Cbor:
             said.update(status=status, headers=headers)
             return lambda _data: None
 
-        text = b"".join(self.inner(environ, keep))
-        try:
-            answer = json.loads(text or b"{}")
-        except ValueError:
-            # A knob's answer is EC2's XML, whatever was asked.
-            code = re.search(rb"<Code>([^<]+)", text)
-            answer = {"__type": code[1].decode() if code else "InternalFailure", "message": text.decode(errors="replace")[:200]}
-        encoded = dump(answer)
+        encoded = dump(json.loads(b"".join(self.inner(environ, keep)) or b"{}"))
         headers = [(name, value) for name, value in said["headers"] if name.lower() not in ("content-type", "content-length")]
         headers += [("Content-Type", "application/cbor"), ("Content-Length", str(len(encoded))), ("smithy-protocol", "rpc-v2-cbor")]
         start_response(said["status"], headers)

@@ -37,13 +37,16 @@ def agent_of(user_agent: str) -> str:
     return "other"
 
 
-def ec2_error(code: str, message: str) -> bytes:
-    text = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error>'
-        f"<Code>{code}</Code><Message>{escape(message)}</Message></Error></Errors>"
-        f"<RequestID>{uuid.uuid4()}</RequestID></Response>"
-    )
-    return text.encode()
+def refusal(environ: dict[str, Any], service: str, code: str, message: str) -> tuple[str, bytes]:
+    """Content type and body of an error, in the words of the protocol that was spoken: an SDK finds its code in no other."""
+    if "HTTP_X_AMZ_TARGET" in environ:
+        return "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message}).encode()
+    error = f"<Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+    if service == "ec2":
+        text = f"<Response><Errors><Error>{error}</Errors><RequestID>{uuid.uuid4()}</RequestID></Response>"
+    else:
+        text = f"<ErrorResponse><Error><Type>Sender</Type>{error}<RequestId>{uuid.uuid4()}</RequestId></ErrorResponse>"
+    return "text/xml", f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode()
 
 
 class Calls:
@@ -107,9 +110,9 @@ class Front:
             ("deny", 403, "UnauthorizedOperation", "You are not authorized to perform this operation."),
         ):
             if self.knobs.hit(kind, action, agent):
-                return self._refuse(call, kind, status, code, message, start_response)
+                return self._refuse(environ, call, kind, status, code, message, start_response)
         if rule := self.knobs.hit("error", action, agent):
-            return self._refuse(call, "error", rule.status, rule.code, rule.message or rule.code, start_response)
+            return self._refuse(environ, call, "error", rule.status, rule.code, rule.message or rule.code, start_response)
 
         answer: dict[str, Any] = {}
 
@@ -127,7 +130,7 @@ class Front:
             if not isinstance(error, NotImplementedError):
                 traceback.print_exc(limit=-3)
             text = f"the local EC2 cannot do this: {type(error).__name__}: {error}"
-            return self._refuse(call, None, 400, "UnsupportedOperation", text, start_response)
+            return self._refuse(environ, call, None, 400, "UnsupportedOperation", text, start_response)
         if hasattr(chunks, "close"):
             chunks.close()
         self.answered(call["service"], action)
@@ -138,7 +141,7 @@ class Front:
         if rule := self.knobs.hit("lose_reply", action, agent):
             call["knob"] = "lose_reply"
             if rule.how == "500":
-                return self._refuse(call, "lose_reply", 500, "InternalError", "An internal error has occurred", start_response)
+                return self._refuse(environ, call, "lose_reply", 500, "InternalError", "An internal error has occurred", start_response)
             call["status"], call["code"] = 0, None
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionResetError("reply lost on request")
@@ -146,10 +149,12 @@ class Front:
         return [body]
 
     @staticmethod
-    def _refuse(call: dict[str, Any], knob: str | None, status: int, code: str, message: str, start_response: Callable[..., Any]) -> Any:
+    def _refuse(
+        environ: dict[str, Any], call: dict[str, Any], knob: str | None, status: int, code: str, message: str, start_response: Callable[..., Any]
+    ) -> Any:
         call.update(knob=knob, status=status, code=code)
-        body = ec2_error(code, message)
-        start_response(f"{status} Refused", [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))])
+        kind, body = refusal(environ, call["service"], code, message)
+        start_response(f"{status} Refused", [("Content-Type", kind), ("Content-Length", str(len(body)))])
         return [body]
 
     def _local(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:

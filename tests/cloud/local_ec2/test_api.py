@@ -243,6 +243,17 @@ class Knobs(Api):
         self.refused("InvalidInstanceID.NotFound", self.ec2.describe_instances)
         self.ec2.describe_instances()
 
+    def test_an_error_is_one_in_every_services_protocol(self) -> None:
+        self.server.knobs(error={"code": "ExpiredToken", "message": "it has expired", "status": 403})
+        services = {
+            "ec2": "describe_vpcs", "autoscaling": "describe_auto_scaling_groups", "elb": "describe_load_balancers",
+            "elbv2": "describe_target_groups", "codedeploy": "list_applications", "cloudwatch": "list_metrics", "iam": "list_roles",
+        }  # fmt: skip
+        for service, call in services.items():
+            with self.subTest(service=service):
+                error = self.refused("ExpiredToken", getattr(self.server.client(service=service), call))
+                self.assertEqual(error.response["Error"]["Message"], "it has expired")
+
     def test_a_lost_reply_has_done_its_work(self) -> None:
         for how in ("close", "500"):
             name = f"{self.name}-{how}"
