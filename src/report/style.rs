@@ -100,15 +100,23 @@ impl Text {
         Self(kept)
     }
 
-    /// Broken between two pieces where the next one would pass `columns`; what follows is indented. A piece is never cut.
+    /// Broken between two pieces where the next one would pass `columns`; what follows is indented. A piece that is too long for any
+    /// line is broken between its words; a word is never cut.
     pub fn folded(self, columns: usize, indent: usize) -> Vec<Self> {
         let mut lines = vec![Self::new()];
         for (tone, piece) in self.0 {
-            let line = lines.last_mut().expect("it begins with one");
-            if line.width() > indent && line.width() + width(piece.trim_end()) > columns {
-                lines.push(Self::new().pad_to(indent).add(tone, piece.trim_start()));
-            } else {
-                line.0.push((tone, piece));
+            let long = indent + width(piece.trim()) > columns;
+            let parts: Vec<&str> = if long { piece.split_inclusive(' ').collect() } else { vec![&piece] };
+            for part in parts {
+                let line = lines.last_mut().expect("it begins with one");
+                let passes = line.width() + width(part.trim_end()) > columns && !part.trim().is_empty();
+                if line.width() > indent && passes {
+                    lines.push(Self::new().pad_to(indent).add(tone, part.trim_start()));
+                } else if let Some((_, text)) = line.0.last_mut().filter(|(last, _)| long && *last == tone) {
+                    text.push_str(part);
+                } else {
+                    line.0.push((tone, part.to_owned()));
+                }
             }
         }
         lines
@@ -222,7 +230,13 @@ mod tests {
         let folded = |columns| text.clone().folded(columns, 7).iter().map(|line| line.render(false)).collect::<Vec<_>>();
         assert_eq!(folded(40), ["  done web  ami-1  12 tasks, 5 s"]);
         assert_eq!(folded(31), ["  done web  ami-1", "       12 tasks, 5 s"]);
-        assert_eq!(folded(5), ["  done web", "       ami-1", "       12 tasks, 5 s"]);
+        assert_eq!(folded(12), ["  done web", "       ami-1", "       12", "       tasks,", "       5 s"]);
+        let long =
+            Text::plain(" FAILED").add(Tone::Plain, " gate").add(Tone::Plain, "  not within 0:20: http://127.0.0.1/a/long/one says no");
+        let long = long.folded(24, 8);
+        let shown: Vec<_> = long.iter().map(|line| line.render(false)).collect();
+        assert_eq!(shown, [" FAILED gate  not within", "        0:20:", "        http://127.0.0.1/a/long/one", "        says no"]);
+        assert!(long.iter().all(|line| line.0.len() < 4), "a colour is not begun anew with each word: {long:?}");
     }
 
     #[test]
