@@ -76,8 +76,8 @@ pub struct Fitness<'a> {
 impl Fit for Fitness<'_> {
     async fn fit(&self, ami: &str) -> Result<(), Halt> {
         let refused = |why: String| Halt::new(HaltKind::Refused, format!("{ami} cannot come into service: {why}"));
-        let images =
-            self.swapping.traffic.images(&[ami.to_owned()]).await.map_err(|e: AwsError| Halt::new(HaltKind::Unavailable, e.to_string()))?;
+        let unasked = |error: AwsError| Halt { aws: Some(Box::new(error.clone())), ..Halt::new(HaltKind::Unavailable, error.to_string()) };
+        let images = self.swapping.traffic.images(&[ami.to_owned()]).await.map_err(unasked)?;
         let pipeline = &self.swapping.loaded.pipeline;
         let Some(image) = images.first() else {
             let why = format!("{} has no such image, or it may not be seen from here", pipeline.region);

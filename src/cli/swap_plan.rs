@@ -9,8 +9,10 @@ use serde::Serialize;
 use crate::cli::args::SwapArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output;
+use crate::cli::survey::Survey;
 use crate::cli::swap::Swapping;
-use crate::cli::swap_goal;
+use crate::cli::swap_goal::{self, Fitness};
+use crate::cli::swap_run;
 use crate::cli::world::World;
 use crate::disk::atomic;
 use crate::disk::swap_tfvars::{self, Found};
@@ -22,6 +24,7 @@ use crate::plan::swap_steps::{Goal, Move, rest};
 use crate::ports::Traffic as _;
 use crate::process::spawn;
 use crate::report::swap::{diff, table};
+use crate::run::swap_hands::Fit as _;
 use crate::tools::terraform::{parse_plan, state_lock, unframed};
 
 const PLAN: Duration = Duration::from_mins(15);
@@ -70,6 +73,10 @@ pub async fn run(args: &SwapArgs, swapping: &Swapping, world: &World, output: Ou
         let of = plan(swapping, Some((&found, first))).await?;
         foreign = judge(spec, &of, wish(first, state), &first.values);
         changes = of.told();
+    }
+    if let (State::Steady { .. }, false) = (state, moves.is_empty()) {
+        let fitness = Fitness { swapping, state: &Survey::state(&swapping.loaded.pipeline, world).await? };
+        fitness.fit(&ami).await.map_err(|halt| swap_run::failure(halt, None, &spec.name))?;
     }
     for (file, name) in swap_tfvars::shadows(&swapping.loaded.pipeline.root, spec)? {
         let change = "is set in it, too, and Terraform reads it by itself".to_owned();

@@ -4,6 +4,7 @@
 
 use tokio::sync::{mpsc, watch};
 
+use crate::aws::errors::help;
 use crate::cli::args::{SwapAction, SwapArgs};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output;
@@ -171,10 +172,7 @@ fn exit(ended: Result<Ended, Halt>, signal: Option<&str>, name: &Name) -> Result
             let message = format!("it stays `{}`, because the gate failed: {}{second}", state.name(), failed.message);
             Err(Failure::failed(message).help(after(state, name)))
         }
-        Err(mut halt) => {
-            halt.help = halt.help.map(|help| help.replace("swap NAME", &format!("swap {name}")));
-            Err(failure(halt, signal))
-        }
+        Err(halt) => Err(failure(halt, signal, name)),
     }
 }
 
@@ -191,7 +189,8 @@ fn after(state: State, name: &Name) -> String {
 }
 
 /// A halt as a way out.
-fn failure(halt: Halt, signal: Option<&str>) -> Failure {
+pub(super) fn failure(mut halt: Halt, signal: Option<&str>, name: &Name) -> Failure {
+    halt.help = halt.help.map(|help| help.replace("swap NAME", &format!("swap {name}")));
     if let Some(problems) = halt.problems {
         return Failure::Problems(problems);
     }
@@ -209,8 +208,7 @@ fn failure(halt: Halt, signal: Option<&str>) -> Failure {
         message.extend(lines.chain(log));
     }
     let failure = Failure::new(exit, message);
-    match halt.help {
-        Some(help) => failure.help(help),
-        None => failure,
-    }
+    // What AWS wants first, then what ovenbird does next.
+    let helps: Vec<String> = halt.aws.and_then(|error| help(&error)).into_iter().chain(halt.help).collect();
+    if helps.is_empty() { failure } else { failure.help(helps.join("; ")) }
 }

@@ -13,6 +13,7 @@ use crate::model::swap::Colour;
 use crate::plan::swap::{State, Values};
 use crate::plan::swap_guard::{Foreign, TerraformPlan};
 use crate::plan::swap_steps::Move;
+use crate::ports::AwsError;
 
 /// Why a swap stopped. No verdict: nothing is rolled back.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Halt {
     pub problems: Option<Problems>,
     /// The end of what a tool said.
     pub tail: Option<Box<Tail>>,
+    /// The call to AWS that failed.
+    pub aws: Option<Box<AwsError>>,
 }
 
 /// The end of what a tool said.
@@ -58,8 +61,8 @@ pub enum HaltKind {
 impl Halt {
     /// With a message.
     pub fn new(kind: HaltKind, message: impl Into<String>) -> Self {
-        let (help, problems, tail) = (None, None, None);
-        Self { kind, message: message.into(), help, foreign: Vec::new(), problems, tail }
+        let (help, problems, tail, aws) = (None, None, None, None);
+        Self { kind, message: message.into(), help, foreign: Vec::new(), problems, tail, aws }
     }
 
     /// Says what to do.

@@ -186,7 +186,9 @@ impl<'a> Work<'a> {
 
 /// A call to AWS that failed is no verdict.
 pub(super) fn of_aws(error: &AwsError) -> Halt {
-    Halt::new(HaltKind::Failed, error.to_string()).help("nothing was decided on it; `ovenbird swap NAME next` goes on from here")
+    let halt = Halt::new(HaltKind::Failed, error.to_string());
+    let halt = halt.help("nothing was decided on it; `ovenbird swap NAME next` goes on from here");
+    Halt { aws: Some(Box::new(error.clone())), ..halt }
 }
 
 #[async_trait(?Send)]
