@@ -10,6 +10,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
+use crate::harness::until;
 use crate::swap::proof;
 use crate::swap::stage::{ENVIRONMENT, Stage, TFVARS};
 
@@ -45,16 +46,72 @@ pub fn push_refused(stage: &Stage) {
     assert_eq!(stage.git(&["rev-parse", "HEAD"]), stage.git(&["rev-parse", "@{upstream}"]));
 }
 
-/// The launch template gets its version, then AWS says no.
-pub fn half(stage: &Stage) {
-    stage.ec2.turn(
-        &json!({ "error": { "action": "UpdateAutoScalingGroup", "code": "InternalFailure", "message": "try later", "count": 1000 } }),
-    );
-    stage.swap(1, &["run"]).said("terraform apply failed").said("next");
+/// The next step's apply fails halfway: the call to `action` that comes after so many of it.
+fn fails_halfway(stage: &Stage, action: &str, after: u32, state: &str) {
+    let no = json!({ "action": action, "agent": "terraform", "code": "InternalFailure", "message": "not today", "after": after });
+    stage.ec2.turn(&json!({ "error": no }));
+    stage.swap(1, &["next"]).said("terraform apply failed").said("not today").said("`ovenbird swap local next`");
     stage.calm();
     let status = stage.status();
+    assert_eq!(status["state"]["state"], state, "{action}");
+    assert!(status["differences"].as_array().is_some_and(|all| !all.is_empty()), "{action}: {status:#}");
+}
+
+/// Each step's apply fails halfway, and what comes next does the rest of it first; then the same, with a way back from each.
+pub fn half(stage: &Stage) {
+    // More serve than the minimum, so that the first and the last step have something to do with both groups.
+    stage.aws("autoscaling", "set_desired_capacity(AutoScalingGroupName='local-web-blue', DesiredCapacity=3)");
+    until("three serve", || (stage.status()["aws"]["Ok"]["blue"]["in_service"] == 3).then_some(()));
+    fails_halfway(stage, "UpdateAutoScalingGroup", 1, "started");
+    fails_halfway(stage, "AttachLoadBalancers", 0, "joined");
+    fails_halfway(stage, "DetachLoadBalancers", 0, "left");
+    fails_halfway(stage, "UpdateAutoScalingGroup", 1, "steady");
+    stage.swap(0, &["run"]);
+    assert_eq!(stage.stands(), "steady green");
+
+    stage.emit_and_push();
+    fails_halfway(stage, "UpdateAutoScalingGroup", 1, "started");
+    stage.swap(0, &["rollback"]);
+    assert_eq!(stage.stands(), "steady green");
+    for (action, state) in [("AttachLoadBalancers", "joined"), ("DetachLoadBalancers", "left")] {
+        // To started, and from there on to joined.
+        stage.swap(0, &["next"]);
+        fails_halfway(stage, action, 0, state);
+        stage.swap(0, &["rollback"]);
+        assert_eq!(stage.stands(), "started blue", "{action}");
+    }
+    stage.swap(0, &["run"]);
+    assert_eq!(stage.stands(), "steady blue");
+}
+
+/// Credentials that expire: while a gate waits, and before an apply. Nobody knows then, and nothing is rolled back.
+pub fn expired(stage: &Stage) {
+    let expired =
+        json!({ "error": { "code": "ExpiredToken", "message": "The security token included in the request is expired", "status": 403 } });
+    stage.ec2.turn(&json!({ "behave": { "mode": "unhealthy", "image": stage.new } }));
+    let mut running = stage.project.start(&["swap", "local", "run", "--json"]);
+    running.says("0 of 2 healthy");
+    stage.ec2.turn(&expired);
+    let ran = running.end();
+    assert_eq!(ran.code, Some(1), "{ran}");
+    ran.said("ExpiredToken").said("the credentials have expired; log in again").said("`ovenbird swap local next` goes on");
+    let status = stage.status();
     assert_eq!(status["state"]["state"], "started");
-    assert!(status["differences"].as_array().is_some_and(|all| !all.is_empty()), "{status:#}");
+    assert!(status["aws"]["Err"].as_str().is_some_and(|why| why.contains("ExpiredToken")), "{status:#}");
+    stage.swap(1, &["next"]).said("ExpiredToken");
+    stage.calm();
+    assert_eq!(stage.stands(), "started green");
+
+    let mut running = stage.project.start(&["swap", "local", "next", "--json"]);
+    running.says("\"phase\":\"apply\"");
+    stage.ec2.turn(&expired);
+    let ran = running.end();
+    assert_eq!(ran.code, Some(1), "{ran}");
+    ran.said("terraform apply failed").said("ExpiredToken");
+    assert_eq!(stage.status()["state"]["state"], "joined");
+    stage.calm();
+    stage.swap(0, &["rollback"]);
+    assert_eq!(stage.stands(), "started green");
     stage.swap(0, &["run"]);
     assert_eq!(stage.stands(), "steady green");
 }

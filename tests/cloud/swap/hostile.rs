@@ -3,23 +3,27 @@
 //! The short form takes those that end where they began, on one environment; the proof takes all, each on its own. Invariant: the
 //! client asks throughout, and no request of it fails.
 
-use crate::swap::gates::{bad_colours, join_refused, launch_fails};
-use crate::swap::git::{edited, half, locked, malformed, push_refused};
-use crate::swap::proof;
+use crate::swap::fit::unfit;
+use crate::swap::gates::{bad_colours, join_refused, launch_fails, tls};
+use crate::swap::git::{edited, expired, half, locked, malformed, push_refused};
 use crate::swap::refused::foreign_changes;
 use crate::swap::stage::Stage;
+use crate::swap::{proof, trouble};
 
 /// What is tried, and does it end steady with blue in service as it began.
 type Trouble = (&'static str, bool, fn(&Stage));
 
 const TROUBLES: &[Trouble] = &[
     ("malformed", true, malformed),
+    ("unfit", true, unfit),
     ("foreign", true, foreign_changes),
     ("push", true, push_refused),
     ("launch", true, launch_fails),
     ("colours", false, bad_colours),
+    ("tls", false, tls),
     ("join", false, join_refused),
     ("half", false, half),
+    ("expired", false, expired),
     ("edited", false, edited),
     ("locked", false, locked),
 ];
@@ -39,7 +43,10 @@ fn tried(stage: &Stage, (name, ends_as_begun, trouble): Trouble) {
 #[test]
 fn what_is_no_good_is_refused_or_rolled_back_and_the_old_colour_serves_throughout() {
     if proof() {
-        for trouble in TROUBLES {
+        let only = trouble();
+        let wanted: Vec<_> = TROUBLES.iter().filter(|trouble| only.is_empty() || only.split(',').any(|name| name == trouble.0)).collect();
+        assert!(!wanted.is_empty(), "no trouble is called `{only}`");
+        for trouble in wanted {
             tried(&Stage::new(&format!("swap-{}", trouble.0)), *trouble);
         }
         return;

@@ -39,6 +39,11 @@ pub struct Stage {
 impl Stage {
     /// Blue serves with two instances.
     pub fn new(name: &str) -> Self {
+        Self::of(name, |_| {})
+    }
+
+    /// The same; `prepare` is done to the checkout before Terraform first works in it.
+    pub fn of(name: &str, prepare: impl FnOnce(&mut Project)) -> Self {
         let ec2 = LocalEc2::start(false);
         let project = Project::swap(name, &ec2);
         let mut stage = Self {
@@ -62,20 +67,23 @@ impl Stage {
         stage.emit(&stage.new.clone());
         // A machine that is busy with other tests must not have its instances replaced for that.
         stage.project.write(&format!("{ENVIRONMENT}/terraform.tfvars"), "health_check_grace_period = 1200\n");
+        prepare(&mut stage.project);
         stage.terraform(&["init", "-input=false"]);
-        stage.terraform(&["apply", "-input=false", "-auto-approve", "-var-file=variables.tfvars"]);
-        let urls: Json = serde_json::from_str(&stage.terraform(&["output", "-json", "urls"])).expect("JSON");
-        let address = |name: &str| {
-            let url = urls[name].as_str().unwrap_or_else(|| panic!("no URL of {name}: {urls}"));
-            format!("{}:80", url.trim_start_matches("http://").trim_end_matches('/'))
-        };
-        (stage.live, stage.test) = (address("elb-prd"), address("elb-test"));
+        stage.apply();
+        (stage.live, stage.test) = (stage.address("elb-prd"), stage.address("elb-test"));
         stage.project.edit("ovenbird.hcl", "http://TEST", &format!("http://{}", stage.test));
         stage.project.commit();
         stage.remote();
         let live = stage.live.clone();
         crate::harness::until("blue serves", || one(&live));
         stage
+    }
+
+    /// Where a load balancer listens.
+    pub fn address(&self, name: &str) -> String {
+        let urls: Json = serde_json::from_str(&self.terraform(&["output", "-json", "urls"])).expect("JSON");
+        let url = urls[name].as_str().unwrap_or_else(|| panic!("no URL of {name}: {urls}"));
+        format!("{}:80", url.trim_start_matches("http://").trim_end_matches('/'))
     }
 
     /// Knobs off, and health checks at a pace that a machine which is busy with other tests keeps.
@@ -86,11 +94,17 @@ impl Stage {
 
     /// A new light AMI, sealed as a build of this pipeline.
     pub fn image(&self) -> String {
+        self.image_like(|_| {})
+    }
+
+    /// The same with something else about it than a build of this pipeline has.
+    pub fn image_like(&self, spoil: impl FnOnce(&mut Json)) -> String {
         self.images.set(self.images.get() + 1);
         let key = format!("sha256:{:064x}", self.images.get());
         let tags = json!({ "ovenbird:key": key, "ovenbird:pipeline": self.project.name, "ovenbird:stage": "web" });
-        let name = format!("web-{}", self.images.get());
-        let made = self.ec2.control("POST", "light", &json!({ "name": name, "tags": tags }));
+        let mut image = json!({ "name": format!("web-{}", self.images.get()), "tags": tags });
+        spoil(&mut image);
+        let made = self.ec2.control("POST", "light", &image);
         made["id"].as_str().unwrap_or_else(|| panic!("no light AMI: {made}")).to_owned()
     }
 
@@ -103,27 +117,44 @@ impl Stage {
     pub fn emit_and_push(&self) -> String {
         let image = self.image();
         self.emit(&image);
-        self.git(&["commit", "--quiet", "--all", "--message", "Emit another image"]);
-        self.git(&["push", "--quiet"]);
+        self.push("Emit another image");
         image
     }
 
     /// An edit of a file, committed and pushed.
     pub fn edit_and_push(&self, file: &str, from: &str, to: &str) {
         self.project.edit(file, from, to);
-        self.git(&["commit", "--quiet", "--all", "--message", "Edit"]);
+        self.push("Edit");
+    }
+
+    /// Everything as it is, committed and pushed.
+    pub fn push(&self, message: &str) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", message]);
         self.git(&["push", "--quiet"]);
     }
 
     /// Runs Terraform in the environment, and gives its stdout.
     #[track_caller]
     pub fn terraform(&self, arguments: &[&str]) -> String {
+        self.terraform_in(ENVIRONMENT, arguments)
+    }
+
+    /// The same in another folder of the checkout.
+    #[track_caller]
+    pub fn terraform_in(&self, folder: &str, arguments: &[&str]) -> String {
         let mut command = Command::new("terraform");
-        command.args(arguments).current_dir(self.project.path(ENVIRONMENT)).env_clear().envs(&self.project.environment);
+        command.args(arguments).current_dir(self.project.path(folder)).env_clear().envs(&self.project.environment);
         let output = command.output().expect("terraform starts");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "terraform {arguments:?}\n{said}\n{}", String::from_utf8_lossy(&output.stderr));
         said
+    }
+
+    /// `terraform apply` as a person does it.
+    #[track_caller]
+    pub fn apply(&self) {
+        self.terraform(&["apply", "-input=false", "-auto-approve", "-var-file=variables.tfvars"]);
     }
 
     /// Runs git in the checkout, and gives its stdout.
@@ -134,6 +165,16 @@ impl Stage {
         let output = output.expect("git starts");
         assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Calls AWS as a person does beside ovenbird: `aws("autoscaling", "set_desired_capacity(…)")`, in boto3's words. Gives the answer.
+    #[track_caller]
+    pub fn aws(&self, service: &str, call: &str) -> Json {
+        let script = format!("import boto3, json\nprint(json.dumps(boto3.client({service:?}).{call}, default=str))");
+        let mut command = Command::new(&self.project.environment["OVENBIRD_PYTHON"]);
+        let output = command.args(["-c", &script]).env_clear().envs(&self.project.environment).output().expect("Python starts");
+        assert!(output.status.success(), "{service}.{call}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
     /// Gives the checkout a remote that it is pushed to.
