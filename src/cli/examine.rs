@@ -17,7 +17,6 @@ use crate::cli::survey::Survey;
 use crate::cli::world::World;
 use crate::config::pipeline::{Pipeline, Recipe, StateLocation, Tool};
 use crate::inputs::{environment, plugins};
-use crate::model::constraint::{Constraint, Version};
 use crate::model::name::Name;
 use crate::model::node::RunId;
 use crate::ports::Catalog as _;
@@ -141,13 +140,9 @@ impl Look<'_> {
                     continue;
                 }
                 let there: Vec<&str> = installed.iter().filter(|(source, _)| *source == plugin.source).map(|(_, v)| v.as_str()).collect();
-                let fits = |version: &&&str| match (plugin.version.parse::<Constraint>(), version.parse::<Version>()) {
-                    (Ok(constraint), Ok(version)) => constraint.allows(&version),
-                    (_, _) => plugin.version.is_empty(),
-                };
                 let name = format!("plugin {}", plugin.source.rsplit('/').next().unwrap_or(&plugin.source));
                 let mend = format!("packer init {}", template.display());
-                facts.push(match there.iter().find(fits) {
+                facts.push(match versions::selected(&installed, &plugin.source, &plugin.version) {
                     Some(version) => Fact::good(&name, format!("{version}, wanted is {}", plugin.version)),
                     None if there.is_empty() => Fact::bad(&name, format!("`{}` is not installed", plugin.source), mend),
                     None => Fact::bad(

@@ -58,10 +58,11 @@ pub fn parse_packer_plugins(text: &str) -> Vec<(String, String)> {
 }
 
 /// The one of the installed plugins (source and version) that Packer takes for a line of `required_plugins`: the newest that fits.
+/// Without a constraint every version does; with one that cannot be read none, which Packer refuses, too.
 pub fn selected<'i>(installed: &'i [(String, String)], source: &str, constraint: &str) -> Option<&'i str> {
-    let constraint = constraint.parse::<Constraint>();
+    let constraint = if constraint.trim().is_empty() { None } else { Some(constraint.parse::<Constraint>().ok()?) };
     let of = installed.iter().filter(|(other, _)| other == source).filter_map(|(_, text)| Some((text.parse::<Version>().ok()?, text)));
-    let fits = of.filter(|(version, _)| constraint.as_ref().map_or(true, |constraint| constraint.allows(version)));
+    let fits = of.filter(|(version, _)| constraint.as_ref().is_none_or(|constraint| constraint.allows(version)));
     let newest = fits.reduce(|a, b| if b.0.partial_cmp(&a.0) == Some(std::cmp::Ordering::Greater) { b } else { a });
     newest.map(|(_, text)| text.as_str())
 }
@@ -115,6 +116,7 @@ mod tests {
         assert_eq!(selected(&installed, "github.com/hashicorp/amazon", "~> 1.3"), Some("1.10.0"));
         assert_eq!(selected(&installed, "github.com/hashicorp/amazon", ""), Some("2.0.0"));
         assert_eq!(selected(&installed, "github.com/hashicorp/amazon", ">= 3"), None);
+        assert_eq!(selected(&installed, "github.com/hashicorp/amazon", "newest"), None);
         assert_eq!(selected(&installed, "github.com/hashicorp/docker", ""), None);
     }
 
