@@ -78,10 +78,7 @@ pub async fn run(args: &SwapArgs, swapping: &Swapping, world: &World, output: Ou
         let fitness = Fitness { swapping, state: &Survey::state(&swapping.loaded.pipeline, world).await? };
         fitness.fit(&ami).await.map_err(|halt| swap_run::failure(halt, None, &spec.name))?;
     }
-    for (file, name) in swap_tfvars::shadows(&swapping.loaded.pipeline.root, spec)? {
-        let change = "is set in it, too, and Terraform reads it by itself".to_owned();
-        foreign.push(Foreign { address: file, attribute: name, change });
-    }
+    foreign.extend(swap_tfvars::shadows(&swapping.loaded.pipeline.root, spec)?);
     let mut steps = Vec::new();
     for step in &moves {
         let text = found.splice(spec, &step.values, step.marker.as_ref()).map_err(|problem| Failure::Problems(Problems(vec![problem])))?;

@@ -17,6 +17,7 @@ use crate::disk::tfvars;
 use crate::model::problem::{Problem, Problems, SourceText};
 use crate::model::swap::{Colour, Field};
 use crate::plan::swap::{Irregular, MARKER_HEAD, Marker, Side, Values};
+use crate::plan::swap_guard::Foreign;
 use crate::syntax::hcl::{self, Edit};
 
 /// A value where it stands.
@@ -260,11 +261,11 @@ fn with_marker(spec: &SwapSpec, text: &str, marker: Option<&Marker>) -> String {
 }
 
 /// Files of the folder, other than the swap's own, that Terraform loads by itself and that set one of the eight variables: what
-/// somebody applies without naming the file would be theirs. Name of the file and of the variable.
+/// somebody applies without naming the file would be theirs.
 ///
 /// # Errors
 /// The folder cannot be listed.
-pub fn shadows(root: &Path, spec: &SwapSpec) -> io::Result<Vec<(String, String)>> {
+pub fn shadows(root: &Path, spec: &SwapSpec) -> io::Result<Vec<Foreign>> {
     let own = spec.tfvars.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let mut found = Vec::new();
     for file in loaded_by_itself(&root.join(&spec.directory))?.into_iter().filter(|file| file != own) {
@@ -273,7 +274,11 @@ pub fn shadows(root: &Path, spec: &SwapSpec) -> io::Result<Vec<(String, String)>
         let Ok(bytes) = std::fs::read(root.join(&path)) else { continue };
         let Ok(names) = tfvars::names(&path, &bytes) else { continue };
         let ours = spec.variables().map(|(_, _, name)| name).filter(|name| names.iter().any(|found| found == name));
-        found.extend(ours.map(|name| (path.display().to_string(), name.to_owned())));
+        found.extend(ours.map(|name| Foreign {
+            address: path.display().to_string(),
+            attribute: name.to_owned(),
+            change: format!("is set in it, too, and Terraform reads it by itself, unlike `{}`", spec.tfvars.display()),
+        }));
     }
     Ok(found)
 }

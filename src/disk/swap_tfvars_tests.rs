@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 
-use crate::disk::swap_tfvars::{Found, read};
+use crate::disk::swap_tfvars::{Found, read, shadows};
 use crate::model::swap::Colour;
 use crate::plan::swap::{Marker, State, stand};
 use crate::plan::swap_steps::{Goal, back, next};
@@ -141,4 +141,21 @@ fn a_marker_that_disagrees_is_shown_with_its_line() {
     let place = &problem.places[0];
     assert_eq!(place.source.line_column(place.span.start), (2, 1), "{}", problem.summary);
     assert_eq!(found.marker.as_ref().map(|m: &Marker| m.new), Some(Colour::Blue));
+}
+
+#[test]
+fn another_file_that_terraform_reads_by_itself_and_that_sets_a_value_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = spec();
+    let folder = root.path().join(&spec.directory);
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, text) in [("variables.tfvars", FILE), ("z.auto.tfvars", "region = \"eu-west-1\"\ngreen_min_size = 9\n")] {
+        std::fs::File::create(folder.join(name)).and_then(|mut f| std::io::Write::write_all(&mut f, text.as_bytes())).unwrap();
+    }
+    let found = shadows(root.path(), &spec).unwrap();
+    let told: Vec<String> = found.iter().map(|foreign| format!("{}: {} {}", foreign.address, foreign.attribute, foreign.change)).collect();
+    assert_eq!(
+        told,
+        ["env/z.auto.tfvars: green_min_size is set in it, too, and Terraform reads it by itself, unlike `env/variables.tfvars`"]
+    );
 }

@@ -152,7 +152,7 @@ impl Mover<'_> {
         let began = tokio::time::Instant::now();
         if !backwards {
             self.hands.check(&at.found, false, false).await?;
-            let foreign = self.hands.quiet(at.state).await?;
+            let foreign = self.hands.quiet().await?;
             if !foreign.is_empty() {
                 self.hands.say(SwapFact::Refused { foreign: foreign.clone() });
                 return Err(Halt::foreign("something stands against the step, and nothing was written", foreign));

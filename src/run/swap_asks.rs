@@ -117,7 +117,7 @@ pub trait Hands {
     /// record is recorded now. `leniently`, for a way back: what only delays is said and passed over.
     async fn check(&self, found: &Found, finish: bool, leniently: bool) -> Result<Earlier, Halt>;
     /// Does nothing stand against a forward step: a running deployment, a file that wins over the tfvars.
-    async fn quiet(&self, state: State) -> Result<Vec<Foreign>, Halt>;
+    async fn quiet(&self) -> Result<Vec<Foreign>, Halt>;
     /// May this AMI come into service; the first reason why not.
     async fn fit(&self, ami: &str) -> Result<(), Halt>;
     /// Instances of a colour that serve now.

@@ -23,7 +23,7 @@ use crate::event::swap::SwapFact;
 use crate::model::digest::Digest;
 use crate::model::gate::Verdict;
 use crate::model::swap::Colour;
-use crate::plan::swap::{State, Values};
+use crate::plan::swap::Values;
 use crate::plan::swap_guard::{Foreign, Group, TerraformPlan};
 use crate::plan::swap_steps::Move;
 use crate::ports::{AwsError, Facts, Stop, Traffic};
@@ -207,17 +207,9 @@ impl Hands for Work<'_> {
         self.check_record(found, finish, leniently).await
     }
 
-    async fn quiet(&self, _state: State) -> Result<Vec<Foreign>, Halt> {
+    async fn quiet(&self) -> Result<Vec<Foreign>, Halt> {
         let listed = swap_tfvars::shadows(self.set.root, self.set.spec);
-        let listed = listed.map_err(|e| Halt::new(HaltKind::Refused, format!("the environment's folder cannot be read: {e}")))?;
-        let own = self.set.spec.tfvars.display();
-        let mut foreign: Vec<Foreign> = listed
-            .into_iter()
-            .map(|(file, name)| {
-                let change = format!("is set in it, too, and Terraform reads it by itself, unlike `{own}`");
-                Foreign { address: file, attribute: name, change }
-            })
-            .collect();
+        let mut foreign = listed.map_err(|e| Halt::new(HaltKind::Refused, format!("the environment's folder cannot be read: {e}")))?;
         for (application, group) in self.set.gates.values().filter_map(|gate| gate.codedeploy.as_ref()) {
             let running = self.set.traffic.deployments(application, group).await.map_err(|e| of_aws(&e))?;
             foreign.extend(running.into_iter().flatten().map(|deployment| Foreign {

@@ -15,7 +15,7 @@ use crate::disk::swap_tfvars::{self, Found};
 use crate::event::swap::SwapFact;
 use crate::model::gate::{FailedGate, Verdict, Why};
 use crate::model::swap::{Colour, Field};
-use crate::plan::swap::{State, Values};
+use crate::plan::swap::Values;
 use crate::plan::swap_guard::{AttributeChange, Foreign, Group, ResourceChange, TerraformPlan};
 use crate::plan::swap_steps::Move;
 use crate::plan::swap_tests::{spec, steady};
@@ -155,7 +155,7 @@ impl Hands for World {
         Ok(Earlier { written: ours, passed: false })
     }
 
-    async fn quiet(&self, _state: State) -> Result<Vec<Foreign>, Halt> {
+    async fn quiet(&self) -> Result<Vec<Foreign>, Halt> {
         Ok(Vec::new())
     }
 
