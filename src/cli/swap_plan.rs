@@ -22,6 +22,7 @@ use crate::plan::swap::{State, stand};
 use crate::plan::swap_guard::{Foreign, TerraformPlan, Wish, judge, waits};
 use crate::plan::swap_steps::{Goal, Move, rest};
 use crate::ports::Traffic as _;
+use crate::process::command::CommandLine;
 use crate::process::spawn;
 use crate::report::swap::{diff, table};
 use crate::run::swap_hands::Fit as _;
@@ -144,21 +145,22 @@ async fn plan(swapping: &Swapping, over: Option<(&Found, &Move)>) -> Result<Terr
         files.push(file);
     }
     let out = scratch.path().join("plan");
-    for command in [swapping.terraform.plan(&out, &files, &[], 60), swapping.terraform.show(&out)] {
-        let said = spawn::output(&command, PLAN, 512 * 1024 * 1024).await.map_err(|e| Failure::chain(Exit::Unavailable, &e))?;
-        if !said.exit.success() {
-            let text = if said.stderr.trim().is_empty() { said.stdout } else { said.stderr };
-            if let Some(lock) = state_lock(&text) {
-                return Err(Failure::new(Exit::Held, format!("the Terraform state is locked by {} ({})", lock.who, lock.operation)));
-            }
-            let lines: Vec<&str> = unframed(&text).collect();
-            let last = lines[lines.len().saturating_sub(15)..].join("\n  | ");
-            return Err(Failure::failed(format!("terraform failed: {}\n  | {last}", said.exit)));
-        }
-        if command.args.iter().any(|arg| arg == "show") {
-            let addresses = Colour::BOTH.map(|colour| swapping.spec.colour(colour).group.as_str());
-            return parse_plan(&said.stdout, &addresses).map_err(|e| Failure::chain(Exit::Failed, &e));
-        }
+    terraform(&swapping.terraform.plan(&out, &files, &[], 60)).await?;
+    let shown = terraform(&swapping.terraform.show(&out)).await?;
+    parse_plan(&shown, &swapping.spec.groups()).map_err(|e| Failure::chain(Exit::Failed, &e))
+}
+
+/// Runs Terraform: what it wrote to stdout.
+async fn terraform(command: &CommandLine) -> Result<String, Failure> {
+    let said = spawn::output(command, PLAN, 512 * 1024 * 1024).await.map_err(|e| Failure::chain(Exit::Unavailable, &e))?;
+    if said.exit.success() {
+        return Ok(said.stdout);
     }
-    Err(Failure::failed("Terraform gave no plan"))
+    let text = if said.stderr.trim().is_empty() { said.stdout } else { said.stderr };
+    if let Some(lock) = state_lock(&text) {
+        return Err(Failure::new(Exit::Held, format!("the Terraform state is locked by {} ({})", lock.who, lock.operation)));
+    }
+    let lines: Vec<&str> = unframed(&text).collect();
+    let last = lines[lines.len().saturating_sub(15)..].join("\n  | ");
+    Err(Failure::failed(format!("terraform failed: {}\n  | {last}", said.exit)))
 }

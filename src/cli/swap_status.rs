@@ -87,8 +87,7 @@ async fn groups(swapping: &Swapping) -> Result<BTreeMap<Colour, Group>, String> 
         return Err(unframed(&said.stderr).take(3).collect::<Vec<_>>().join(" "));
     }
     let spec = &swapping.spec;
-    let addresses = Colour::BOTH.map(|colour| spec.colour(colour).group.as_str());
-    let mut found = parse_state(&said.stdout, &addresses).map_err(|e| e.to_string())?;
+    let mut found = parse_state(&said.stdout, &spec.groups()).map_err(|e| e.to_string())?;
     let of = |colour: Colour| {
         let address = &spec.colour(colour).group;
         found.remove(address).map(|group| (colour, group)).ok_or_else(|| format!("`{address}` is not in its state"))

@@ -180,6 +180,11 @@ impl SwapSpec {
         }
     }
 
+    /// Terraform addresses of both groups.
+    pub fn groups(&self) -> [&str; 2] {
+        [&self.blue.group, &self.green.group]
+    }
+
     /// The variable of a value.
     pub fn variable(&self, colour: Colour, field: Field) -> &str {
         &self.colour(colour).variables[&field]

@@ -257,12 +257,11 @@ impl Hands for Work<'_> {
             written.map_err(|e| Halt::new(HaltKind::Failed, e.to_string()))?;
             files.push(file);
         }
-        let groups: Vec<String> = Colour::BOTH.into_iter().map(|c| self.set.spec.colour(c).group.clone()).collect();
-        let targets = if way == Way::Targeted { groups.clone() } else { Vec::new() };
+        let groups = self.set.spec.groups();
+        let targets = if way == Way::Targeted { groups.map(str::to_owned).to_vec() } else { Vec::new() };
         let out = self.set.scratch.join(format!("{number:02}.plan"));
         self.terraform("plan", |lock| terraform.plan(&out, &files, &targets, lock)).await?;
         let shown = self.runner.show(&terraform.show(&out)).await?;
-        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
         let plan = parse_plan(&shown, &groups).map_err(|e| Halt::new(HaltKind::Failed, e.to_string()))?;
         self.learn(&plan.before);
         self.planned.replace(Some((out, terraform)));
@@ -366,9 +365,8 @@ impl Work<'_> {
     /// A colour's group on AWS. A way back asks for it before there is a plan: then Terraform's state tells.
     pub(super) async fn group(&self, colour: Colour) -> Result<String, Halt> {
         if self.groups.borrow().is_empty() {
-            let addresses = Colour::BOTH.map(|colour| self.set.spec.colour(colour).group.as_str());
             let said = self.runner.show(&self.set.terraform.show_state()).await?;
-            let state = parse_state(&said, &addresses).map_err(|e| Halt::new(HaltKind::Failed, e.to_string()))?;
+            let state = parse_state(&said, &self.set.spec.groups()).map_err(|e| Halt::new(HaltKind::Failed, e.to_string()))?;
             self.learn(&state);
         }
         self.groups.borrow().get(&colour).cloned().ok_or_else(|| {
