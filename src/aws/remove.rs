@@ -49,28 +49,22 @@ impl Ec2Catalog {
             }
             LeftoverKind::Snapshot => self.delete_snapshot(id).await,
             LeftoverKind::Volume => {
-                let mut waits = Waits::new(self.patience.in_use);
-                loop {
+                self.once_free(async || {
                     let answer = self.client.delete_volume().volume_id(id).send().await;
-                    match gone_is_fine(answer.map(drop).map_err(|e| failed("DeleteVolume", &self.region, &e))) {
-                        Err(error) if is_in_use(&error) => waits.wait(error).await?,
-                        other => return other,
-                    }
-                }
+                    answer.map(drop).map_err(|e| failed("DeleteVolume", &self.region, &e))
+                })
+                .await
             }
             LeftoverKind::KeyPair => {
                 let answer = self.client.delete_key_pair().key_name(id).send().await;
                 gone_is_fine(answer.map(drop).map_err(|e| failed("DeleteKeyPair", &self.region, &e)))
             }
             LeftoverKind::SecurityGroup => {
-                let mut waits = Waits::new(self.patience.in_use);
-                loop {
+                self.once_free(async || {
                     let answer = self.client.delete_security_group().group_id(id).send().await;
-                    match gone_is_fine(answer.map(drop).map_err(|e| failed("DeleteSecurityGroup", &self.region, &e))) {
-                        Err(error) if is_in_use(&error) => waits.wait(error).await?,
-                        other => return other,
-                    }
-                }
+                    answer.map(drop).map_err(|e| failed("DeleteSecurityGroup", &self.region, &e))
+                })
+                .await
             }
             LeftoverKind::Container | LeftoverKind::File => {
                 Err(refused("remove", &self.region, REQUEST, format!("`{id}` is not in EC2; `{}` removes it", leftover.remove_with)))
@@ -79,11 +73,19 @@ impl Ec2Catalog {
     }
 
     async fn delete_snapshot(&self, id: &str) -> Result<(), AwsError> {
+        // Its image was deregistered a moment ago, and EC2 does not know it everywhere yet.
+        self.once_free(async || {
+            let answer = self.client.delete_snapshot().snapshot_id(id).send().await;
+            answer.map(drop).map_err(|e| failed("DeleteSnapshot", &self.region, &e))
+        })
+        .await
+    }
+
+    /// Deletes what something else may still use for a while.
+    async fn once_free(&self, delete: impl AsyncFn() -> Result<(), AwsError>) -> Result<(), AwsError> {
         let mut waits = Waits::new(self.patience.in_use);
         loop {
-            let answer = self.client.delete_snapshot().snapshot_id(id).send().await;
-            match gone_is_fine(answer.map(drop).map_err(|e| failed("DeleteSnapshot", &self.region, &e))) {
-                // The image was deregistered a moment ago, and EC2 does not know it everywhere yet.
+            match gone_is_fine(delete().await) {
                 Err(error) if is_in_use(&error) => waits.wait(error).await?,
                 other => return other,
             }
