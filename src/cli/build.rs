@@ -3,7 +3,6 @@
 //! Wires only. Invariant: what is carried out is the plan that `ovenbird plan` would have printed at that moment, or the saved one
 //! that still fits.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::cli::args::{BuildArgs, Common};
@@ -20,7 +19,7 @@ use crate::event::Event;
 use crate::plan::plan::{Plan, Wishes};
 use crate::run::driver::Results;
 use crate::run::journal::Journal;
-use crate::run::step::{Engine, Steps};
+use crate::run::step::Steps;
 
 /// Builds.
 ///
@@ -70,34 +69,14 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
     let (survey, planning, tools, plugins) = begun.prepare(Box::pin(ready), output).await?;
 
     let gathered = Gathered::of(&project, world, planning.plan.counts().build > 0).await?;
-    let records = Records {
-        project: &project,
-        world,
-        state: &survey.state,
-        keyed: &planning.keyed,
-        docker: &planning.docker,
-        unwritten: RefCell::default(),
-    };
-    let run = begun.run.clone();
-    let folder = begun.folder.path().to_path_buf();
+    let records = Records::new(&project, world, &survey.state, &planning);
+    let (run, folder) = (begun.run.clone(), begun.folder.path().to_path_buf());
     let steps = Steps {
-        pipeline: project.pipeline(),
-        plan: &planning.plan,
-        run: &run,
-        folder: &folder,
-        environment: &gathered.environment,
-        inputs: &project.inputs,
-        configured: &gathered.configured,
-        declared: &gathered.declared,
-        secrets: &gathered.secrets,
         catalog: Some(&survey.catalog),
         ec2_endpoint: gathered.ec2_endpoint.clone(),
-        ledger: &records,
         packer: tools.get(&Tool::Packer).map(|packer| packer.version.clone()),
         plugins,
-        head: gathered.head.clone(),
-        keep: false,
-        engine: Engine::default(),
+        ..gathered.steps(&planning.plan, &run, &folder, &records)
     };
     let emits = |results: &Results, journal: &mut Journal<'_>| write_emits(&project, &planning.plan, results, journal);
     running::carry_out(begun, &planning.plan, &steps, &args.running, world, output, emits).await

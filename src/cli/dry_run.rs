@@ -2,7 +2,6 @@
 //!
 //! Wires only. Invariant: has no catalog, so it cannot call AWS.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use crate::cli::args::{Common, DryRunArgs};
@@ -18,7 +17,7 @@ use crate::inputs::environment;
 use crate::plan::plan::Wishes;
 use crate::process::{foreground, spawn};
 use crate::run::keep;
-use crate::run::step::{Engine, Steps};
+use crate::run::step::Steps;
 use crate::tools::docker::{Docker, label};
 
 /// Dry-runs.
@@ -57,35 +56,9 @@ pub async fn run(args: &DryRunArgs, common: &Common, world: &World, output: Outp
     let (state, planning) = begun.prepare(Box::pin(ready), output).await?;
 
     let gathered = Gathered::of(&project, world, false).await?;
-    let records = Records {
-        project: &project,
-        world,
-        state: &state,
-        keyed: &planning.keyed,
-        docker: &planning.docker,
-        unwritten: RefCell::default(),
-    };
-    let run = begun.run.clone();
-    let folder = begun.folder.path().to_path_buf();
-    let steps = Steps {
-        pipeline: project.pipeline(),
-        plan: &planning.plan,
-        run: &run,
-        folder: &folder,
-        environment: &gathered.environment,
-        inputs: &project.inputs,
-        configured: &gathered.configured,
-        declared: &gathered.declared,
-        secrets: &gathered.secrets,
-        catalog: None,
-        ec2_endpoint: None,
-        ledger: &records,
-        packer: None,
-        plugins: Vec::new(),
-        head: gathered.head.clone(),
-        keep: args.keep,
-        engine: Engine::default(),
-    };
+    let records = Records::new(&project, world, &state, &planning);
+    let (run, folder) = (begun.run.clone(), begun.folder.path().to_path_buf());
+    let steps = Steps { keep: args.keep, ..gathered.steps(&planning.plan, &run, &folder, &records) };
     running::carry_out(begun, &planning.plan, &steps, &args.running, world, output, |_, _| Ok(())).await
 }
 

@@ -2,13 +2,14 @@
 //!
 //! Wires only. Invariant: a child's environment and the key come from the same function of the same data.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::planning::Planning;
 use crate::cli::project::Project;
 use crate::cli::world::World;
 use crate::config::pipeline::{Pipeline, Recipe};
@@ -16,15 +17,16 @@ use crate::inputs::declared::declared_variables;
 use crate::inputs::{InputContext, collect, environment};
 use crate::model::digest::StageKey;
 use crate::model::name::Name;
-use crate::model::node::NodeId;
+use crate::model::node::{NodeId, RunId};
 use crate::model::value::Reference;
 use crate::model::verdict::Verdict;
 use crate::plan::difference::difference;
 use crate::plan::inputs::StageInputs;
 use crate::plan::keyed::{Keyed, manifests};
+use crate::plan::plan::Plan;
 use crate::process::spawn;
 use crate::run::galaxy;
-use crate::run::step::{Ledger, Rekeyed};
+use crate::run::step::{Engine, Ledger, Rekeyed, Steps};
 use crate::store::State;
 use crate::tools::ansible::Configured;
 use crate::tools::git::{self, Head};
@@ -86,6 +88,29 @@ impl Gathered {
         }
         Ok(gathered)
     }
+
+    /// The steps of a run that calls no AWS; a build names what it has beside that.
+    pub fn steps<'a>(&'a self, plan: &'a Plan, run: &'a RunId, folder: &'a Path, records: &'a Records<'a>) -> Steps<'a> {
+        Steps {
+            pipeline: records.project.pipeline(),
+            plan,
+            run,
+            folder,
+            environment: &self.environment,
+            inputs: &records.project.inputs,
+            configured: &self.configured,
+            declared: &self.declared,
+            secrets: &self.secrets,
+            catalog: None,
+            ec2_endpoint: None,
+            ledger: records,
+            packer: None,
+            plugins: Vec::new(),
+            head: self.head.clone(),
+            keep: false,
+            engine: Engine::default(),
+        }
+    }
 }
 
 /// Only of secrets that a stage uses: nothing that is not needed is held in memory.
@@ -115,20 +140,23 @@ async fn head(pipeline: &Pipeline, world: &World) -> Option<Head> {
 /// Keys and verdicts, for steps.
 pub struct Records<'a> {
     /// As it was read before the run.
-    pub project: &'a Project,
+    project: &'a Project,
     /// The surroundings.
-    pub world: &'a World,
+    world: &'a World,
     /// Where manifests and verdicts are kept.
-    pub state: &'a State,
+    state: &'a State,
     /// Manifests that the plan was made with.
-    pub keyed: &'a BTreeMap<NodeId, Keyed>,
+    keyed: &'a BTreeMap<NodeId, Keyed>,
     /// Ids of Docker images that the keys were made with.
-    pub docker: &'a BTreeMap<String, String>,
-    /// Why a state could not be written; the image is there all the same.
-    pub unwritten: RefCell<Vec<String>>,
+    docker: &'a BTreeMap<String, String>,
 }
 
-impl Records<'_> {
+impl<'a> Records<'a> {
+    /// For the steps of this plan.
+    pub fn new(project: &'a Project, world: &'a World, state: &'a State, planning: &'a Planning) -> Self {
+        Self { project, world, state, keyed: &planning.keyed, docker: &planning.docker }
+    }
+
     /// Not on the driver's thread: it must hear signals while thousands of files are read.
     async fn read_again(&self, stage: &Name) -> Result<StageInputs, String> {
         let pipeline = self.project.loaded.pipeline.clone();
