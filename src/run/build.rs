@@ -5,7 +5,6 @@
 //! of the plan never gets the key tag and does not stay.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::json;
 
@@ -104,15 +103,7 @@ impl Current<'_> {
                 (template, only.clone(), var_files.iter().cloned().chain([ours]).collect())
             }
         };
-        let command = packer::build(&packer::Build {
-            program: Path::new("packer"),
-            root: &self.steps.pipeline.root,
-            env: &env,
-            template,
-            only: &only,
-            var_files: &var_files,
-            abort_on_error: false,
-        });
+        let command = self.packer_build(&env, template, &only, &var_files, false);
         self.watch.run(&command, reports).await.map_err(|error| Self::not_started(&error))
     }
 

@@ -5,16 +5,15 @@
 //! image gets the name that its key gives it. Never calls AWS. Invariant: an image that failed at anything never has that name.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use crate::config::pipeline::Recipe;
 use crate::event::Outcome;
 use crate::model::digest::DryRunKey;
 use crate::model::verdict::Verdict;
 use crate::process::spawn::Exit;
-use crate::run::fill::Filling;
 use crate::run::ground::Ground;
 use crate::run::guard::Side;
 use crate::run::step::{Current, Halt, came_to_its_end, judge, plain, task_failed};
@@ -58,17 +57,6 @@ impl Current<'_> {
             labels.insert(label::KEPT.to_owned(), self.kept_mark());
         }
         labels
-    }
-
-    pub(super) fn filling<'f>(&'f self, parent: &'f str, artifact: &'f str) -> Filling<'f> {
-        Filling {
-            parent_id: parent,
-            parent_name: parent,
-            artifact_name: artifact,
-            region: &self.steps.pipeline.region,
-            architecture: self.planned.node.architecture,
-            secrets: self.steps.secrets,
-        }
     }
 
     /// The dry run. Containers that stay on purpose go into `kept`.
@@ -115,15 +103,7 @@ impl Current<'_> {
                 (template, dry_run_only.clone(), var_files.iter().cloned().chain([ours]).collect())
             }
         };
-        let command = packer::build(&packer::Build {
-            program: Path::new("packer"),
-            root: &self.steps.pipeline.root,
-            env: &env,
-            template,
-            only: &only,
-            var_files: &var_files,
-            abort_on_error: self.keeps(),
-        });
+        let command = self.packer_build(&env, template, &only, &var_files, self.keeps());
         let finished = self.watch.run(&command, &mut reports).await.map_err(|error| Self::not_started(&error))?;
         let named = self.named().await?;
         let image = named.docker_image.clone();
@@ -314,26 +294,6 @@ impl Current<'_> {
         let folder = script.parent().expect("it lies in bin/");
         env.insert("PATH".to_owned(), format!("{}:{path}", folder.display()));
         Ok(())
-    }
-
-    /// Writes the var file of our own template: of `values` those that it declares.
-    pub(super) fn own_var_file(&self, values: BTreeMap<&str, Json>) -> Result<PathBuf, Halt> {
-        let declared = self.steps.declared.get(&self.stage.name).cloned().unwrap_or_default();
-        let text = packer::var_file(values, &declared);
-        self.scratch.write("packer.pkrvars.json", &text).map_err(|error| self.unwritable(&error))
-    }
-
-    /// Writes the var file of a foreign template.
-    pub(super) fn foreign_var_file(
-        &self,
-        template: &Path,
-        packer_vars: &BTreeMap<String, crate::model::value::Value>,
-        filling: &Filling<'_>,
-    ) -> Result<PathBuf, Halt> {
-        let values = filling.map(packer_vars).map_err(|error| plain("ovenbird", format!("packer_vars: {error}")))?;
-        let text = packer::foreign_var_file(values, packer::is_json(template));
-        // Packer reads `*.pkrvars.json` for HCL and any JSON for a JSON template.
-        self.scratch.write("packer.pkrvars.json", &text).map_err(|error| self.unwritable(&error))
     }
 }
 

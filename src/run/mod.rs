@@ -8,6 +8,7 @@
 mod build;
 #[cfg(test)]
 mod build_tests;
+mod children;
 pub mod driver;
 pub mod dry_run;
 pub mod fill;

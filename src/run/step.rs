@@ -1,12 +1,12 @@
 //! [`Steps`]: one step from start to finish. The real [`Launch`].
 //!
 //! Owns what every kind of step shares: log, private folder, the end of its output. What a dry run, a build and a retag do stands
-//! in `dry_run.rs`, `keep.rs`, `build.rs`. Invariant: when the outcome is given back nothing of the step runs any more, its
-//! private folder is gone, and what it left elsewhere has been reported.
+//! in `dry_run.rs`, `keep.rs`, `build.rs`, what they hand to their children in `children.rs`. Invariant: when the outcome is given
+//! back nothing of the step runs any more, its private folder is gone, and what it left elsewhere has been reported.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
@@ -22,15 +22,13 @@ use crate::plan::difference::Change;
 use crate::plan::inputs::StageInputs;
 use crate::plan::plan::{Action, Plan, PlannedNode};
 use crate::ports::{AwsError, Catalog, Facts, Launch, Ready, Stop};
-use crate::process::command::CommandLine;
-use crate::process::spawn::{self, Exit, SpawnError};
+use crate::process::spawn::{Exit, SpawnError};
 use crate::process::tail;
-use crate::run::reconcile::{DOCKER_TIME, OUTPUT_LIMIT};
 use crate::run::scratch::{self, Scratch};
 use crate::run::watch::{Watch, follow_log};
-use crate::tools::ansible::{self, Configured};
+use crate::tools::ansible::Configured;
 use crate::tools::ansible_report::Pass;
-use crate::tools::docker::{self, Cgroup, Docker, parse_info};
+use crate::tools::docker::Cgroup;
 use crate::tools::git::Head;
 use crate::tools::packer_log;
 
@@ -107,7 +105,7 @@ pub struct Steps<'a> {
 
 /// What the Docker engine said about itself, asked for at most once a run.
 #[derive(Debug, Default)]
-pub struct Engine(OnceCell<(Cgroup, String)>);
+pub struct Engine(pub(super) OnceCell<(Cgroup, String)>);
 
 /// One step while it runs.
 pub(super) struct Current<'a> {
@@ -238,94 +236,12 @@ impl Current<'_> {
         if self.watch.stopped() { Err(Halt::Cancelled) } else { Ok(()) }
     }
 
-    /// The environment of this stage's children, with TMPDIR, our Ansible plugins and the guard.
-    pub(super) fn environment(&self, report: &Path) -> Result<BTreeMap<String, String>, Halt> {
-        let plugins = self.plugins()?;
-        let none = Configured::default();
-        let configured = self.steps.configured.get(&self.stage.name).unwrap_or(&none);
-        let mut env = self.base_environment();
-        env.extend(ansible::environment(&plugins, report, configured));
-        self.start_record(report)?;
-        let python_path = ansible::python_path(&plugins, env.get("PYTHONPATH").map(String::as_str));
-        env.insert("PYTHONPATH".to_owned(), python_path);
-        env.insert("TMPDIR".to_owned(), self.scratch.tmp().display().to_string());
-        // By default it lies in ANSIBLE_HOME, and so below the checkout: in a deep one ssh finds its socket's path too long.
-        env.insert("ANSIBLE_SSH_CONTROL_PATH_DIR".to_owned(), self.scratch.tmp().join("cp").display().to_string());
-        Ok(env)
-    }
-
-    fn base_environment(&self) -> BTreeMap<String, String> {
-        let mut env = self.steps.environment.get(&self.stage.name).cloned().unwrap_or_default();
-        if self.watch.step.kind == StepKind::DryRun {
-            // A dry run works without an account, and so without credentials for one: nothing in it can call AWS by accident.
-            env.retain(|name, _| !name.starts_with("AWS_"));
-            env.insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
-        }
-        env
-    }
-
-    fn plugins(&self) -> Result<PathBuf, Halt> {
-        let folder = self.scratch.path("plugins");
-        if !folder.exists() {
-            for (name, text) in ansible::PLUGINS {
-                self.scratch.write(&format!("plugins/{name}"), text).map_err(|error| self.unwritable(&error))?;
-            }
-        }
-        Ok(folder)
-    }
-
-    /// A short Docker command; its stdout.
-    pub(super) async fn docker(&self, command: impl FnOnce(&Docker<'_>) -> CommandLine) -> Result<String, Halt> {
-        let env = self.base_environment();
-        let line = command(&Docker { root: &self.steps.pipeline.root, env: &env });
-        let said = spawn::output(&line, DOCKER_TIME, OUTPUT_LIMIT).await.map_err(|error| Self::not_started(&error))?;
-        if said.exit.success() {
-            return Ok(said.stdout);
-        }
-        let mut failure = plain("docker", format!("`{line}` ended with {}", said.exit));
-        failure.last_lines = said.stderr.lines().rev().take(15).map(|l| tail::cleaned(l.as_bytes())).collect();
-        failure.last_lines.reverse();
-        Err(failure.into())
-    }
-
     /// What the log names. Not on the driver's thread: a log of a gigabyte takes seconds.
     pub(super) async fn named(&self) -> Result<packer_log::Named, Halt> {
         let log = self.watch.log.to_owned();
         let read = tokio::task::spawn_blocking(move || packer_log::read(&log, 0)).await;
         let read = read.unwrap_or_else(|joined| Err(std::io::Error::other(joined)));
         read.map_err(|error| plain("ovenbird", format!("log `{}` cannot be read: {error}", self.watch.log.display())).into())
-    }
-
-    /// Removes the containers of this step, but those that are kept.
-    pub(super) async fn remove_containers(&self, named: impl IntoIterator<Item = String>, keep: &[String]) {
-        let env = self.base_environment();
-        let docker = Docker { root: &self.steps.pipeline.root, env: &env };
-        crate::run::reconcile::containers(&docker, &self.watch, self.steps.run, named, keep).await;
-    }
-
-    /// Layout of control groups and architecture of the Docker host.
-    pub(super) async fn engine(&self) -> Result<&(Cgroup, String), Halt> {
-        if let Some(known) = self.steps.engine.0.get() {
-            return Ok(known);
-        }
-        let said = self.docker(|docker| docker.info(docker::INFO)).await?;
-        let (_, cgroup, architecture) =
-            parse_info(&said).ok_or_else(|| plain("docker", format!("`docker info` said `{}`, which is not understood", said.trim())))?;
-        Ok(self.steps.engine.0.get_or_init(|| (cgroup, architecture)))
-    }
-
-    pub(super) fn vars_file(&self, filling: &crate::run::fill::Filling<'_>) -> Result<Option<PathBuf>, Halt> {
-        if self.stage.vars.is_empty() {
-            return Ok(None);
-        }
-        let values = filling.map(&self.stage.vars).map_err(|error| plain("ovenbird", format!("vars of `{}`: {error}", self.stage.name)))?;
-        let text = crate::run::fill::extra_vars(values);
-        self.scratch.write("ansible.vars.json", &text).map(Some).map_err(|error| self.unwritable(&error))
-    }
-
-    /// Writes an empty report, so that it can be followed from the start.
-    pub(super) fn report(&self, name: &str) -> Result<PathBuf, Halt> {
-        self.scratch.write(name, "").map_err(|error| self.unwritable(&error))
     }
 
     async fn retag(&self) -> Result<Outcome, Halt> {
