@@ -19,7 +19,7 @@ use crate::model::node::NodeId;
 use crate::plan::hit;
 use crate::ports::{AwsError, Traffic as _};
 use crate::run::swap_asks::{Halt, HaltKind};
-use crate::run::swap_hands::Fit;
+use crate::run::swap_work::Fit;
 use crate::store::State;
 
 /// The AMI that an emit wrote into the swap's folder for its stage; none there: the newest sealed one.

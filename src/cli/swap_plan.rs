@@ -25,7 +25,7 @@ use crate::ports::Traffic as _;
 use crate::process::command::CommandLine;
 use crate::process::spawn;
 use crate::report::swap::{diff, table};
-use crate::run::swap_hands::Fit as _;
+use crate::run::swap_work::Fit as _;
 use crate::tools::terraform::{parse_plan, state_lock, unframed};
 
 const PLAN: Duration = Duration::from_mins(15);

@@ -25,7 +25,7 @@ use crate::ports::Stop;
 use crate::run::journal::Journal;
 use crate::run::swap::{Ended, Mover};
 use crate::run::swap_asks::{Halt, HaltKind};
-use crate::run::swap_hands::{Setting, Work};
+use crate::run::swap_work::{Setting, Work};
 
 /// Moves.
 ///

@@ -26,12 +26,13 @@ pub mod swap;
 pub mod swap_asks;
 mod swap_gates;
 mod swap_git;
-pub mod swap_hands;
+mod swap_hands;
 #[cfg(test)]
 mod swap_model;
 mod swap_record;
 mod swap_terraform;
 #[cfg(test)]
 mod swap_tests;
+pub mod swap_work;
 pub mod toolcheck;
 mod watch;

@@ -13,7 +13,7 @@ use crate::model::traffic::LoadBalancer;
 use crate::plan::swap::{Side, State, Values};
 use crate::run::gate::{self, Gate, Surroundings, Want};
 use crate::run::swap_asks::{Halt, HaltKind, Question};
-use crate::run::swap_hands::{Work, of_aws};
+use crate::run::swap_work::{Work, of_aws};
 
 fn step_of(state: State) -> GateStep {
     match state {

@@ -9,7 +9,7 @@ use crate::model::digest::Digest;
 use crate::plan::swap_steps::Move;
 use crate::run::swap_asks::{Earlier, Halt, HaltKind, Hands as _};
 use crate::run::swap_git::{Committed, Git, Pushed};
-use crate::run::swap_hands::Work;
+use crate::run::swap_work::Work;
 use crate::tools::git_record::TRAILER;
 
 impl Work<'_> {
