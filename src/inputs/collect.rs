@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use super::hash::{self, Content, Contents};
 use super::known::Known;
 use super::reach::{Reach, Scope, Take};
+use super::snapshot::Snapshot;
 use super::walk::{self, Item, Listing, Part, Rules};
 use super::world::World;
 use super::{Collected, InputContext, environment, memo, names};
@@ -64,17 +65,18 @@ pub(super) fn collect(pipeline: &Pipeline, context: &InputContext) -> Result<Col
     let stages: Vec<&Stage> = pipeline.stages.iter().filter(|s| context.only.as_ref().is_none_or(|only| only.contains(&s.name))).collect();
     let Some(memory) = &context.memory else {
         let found = follow_all(&stages, &world)?;
-        return Ok(Collected { inputs: read(found, &world), keep: None });
+        return Ok(Collected { inputs: read(found, &world.into_disk(), context), keep: None });
     };
     let surroundings = memo::surroundings(&world, &stages, &memory.program);
     if let Some(found) = memo::recall(&memory.kept, surroundings, &world, &stages) {
-        return Ok(Collected { inputs: read(found, &world), keep: None });
+        return Ok(Collected { inputs: read(found, &world.into_disk(), context), keep: None });
     }
     // What was looked at for the memo holds for this call as well, but is no part of what this following hangs on.
     let world = world.afresh();
     let found = follow_all(&stages, &world)?;
     let keep = memo::keep(&found, surroundings, &world);
-    Ok(Collected { inputs: read(found, &world), keep })
+    // All that was parsed goes before anything is hashed: both at once would be the peak of a plan's memory.
+    Ok(Collected { inputs: read(found, &world.into_disk(), context), keep })
 }
 
 fn follow_all(stages: &[&Stage], world: &World<'_>) -> Result<Vec<Found>, Problems> {
@@ -91,7 +93,7 @@ fn follow_all(stages: &[&Stage], world: &World<'_>) -> Result<Vec<Found>, Proble
 }
 
 /// Lists and hashes what was found, every file once.
-fn read(found: Vec<Found>, world: &World<'_>) -> BTreeMap<Name, StageInputs> {
+fn read(found: Vec<Found>, disk: &Snapshot, context: &InputContext) -> BTreeMap<Name, StageInputs> {
     let mut wanted: Vec<Wanted<'_>> = Vec::new();
     let mut known: BTreeMap<Key<'_>, usize> = BTreeMap::new();
     // Which listing each stage's trees are, in their order.
@@ -107,25 +109,25 @@ fn read(found: Vec<Found>, world: &World<'_>) -> BTreeMap<Name, StageInputs> {
         }
         listings_of.push(numbers);
     }
-    let listings: Vec<Listing> = wanted.par_iter().map(|one| walk::walk(one.path, one.label, one.part, one.rules, &world.disk)).collect();
+    let listings: Vec<Listing> = wanted.par_iter().map(|one| walk::walk(one.path, one.label, one.part, one.rules, disk)).collect();
     let files = listings.iter().flat_map(|l| l.items.values()).filter_map(|item| match item {
         Item::File(path) | Item::Link { content: Some(path), .. } => Some(path.clone()),
         Item::Link { content: None, .. } | Item::EmptyFolder | Item::Absent | Item::Special(_) => None,
     });
-    let contents = hash::contents(files.collect(), &world.disk);
+    let contents = hash::contents(files.collect(), disk);
     let listed: Vec<Listed> =
         wanted.par_iter().zip(listings).map(|(one, listing)| tree(&listing, one.exact, &contents, one.label)).collect();
     let stages: Vec<(Found, Vec<usize>)> = found.into_iter().zip(listings_of).collect();
-    let inputs = |(stage, numbers): (Found, Vec<usize>)| stage.inputs(numbers.into_iter().map(|number| &listed[number]), world);
+    let inputs = |(stage, numbers): (Found, Vec<usize>)| stage.inputs(numbers.into_iter().map(|number| &listed[number]), context);
     stages.into_par_iter().map(inputs).collect::<Vec<_>>().into_iter().collect()
 }
 
 impl Found {
     /// With what was listed for its trees, in their order.
-    fn inputs<'l>(mut self, mut listed: impl Iterator<Item = &'l Listed>, world: &World<'_>) -> (Name, StageInputs) {
+    fn inputs<'l>(mut self, mut listed: impl Iterator<Item = &'l Listed>, context: &InputContext) -> (Name, StageInputs) {
         let sides = [(std::mem::take(&mut self.image), false), (std::mem::take(&mut self.verify), true)];
         let mut stage = std::mem::take(&mut self.inputs);
-        let child = environment::child_environment(&world.context.environment, &self.asked, None, Path::new("/"));
+        let child = environment::child_environment(&context.environment, &self.asked, None, Path::new("/"));
         stage.environment = child.keyed;
         for (side, verifies) in sides {
             for (_, part, take) in side.trees {

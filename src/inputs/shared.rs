@@ -4,13 +4,15 @@
 //! promises; modes of files that others took) is kept as a wish, and carried out where it is merged. Fifty stages of two hundred
 //! roles read each role once. Invariant: merging gives a stage what it would have found by reading for itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::assigned::{Around, Asked, Values};
 use super::named::{Elsewhere, Purpose};
 use super::reach::{Reach, Scope, Take};
+use super::variables::Locals;
 use super::walk::Part;
 use crate::model::problem::Problem;
 use crate::plan::inputs::{Imprecise, Why};
@@ -78,6 +80,22 @@ pub(super) struct Found {
     roles: BTreeSet<PathBuf>,
     task_folders: BTreeSet<PathBuf>,
     wishes: Wishes,
+}
+
+/// A role's folder, the playbook's, and the loops around it.
+type RolePlace = (OsString, OsString, Arc<Locals>);
+
+/// What was read of roles.
+#[derive(Default)]
+pub(super) struct Roles(Mutex<BTreeMap<RolePlace, Arc<OnceLock<Arc<Found>>>>>);
+
+impl Roles {
+    /// Reads a role once; a second stage that wants it meanwhile waits.
+    pub(super) fn get(&self, dir: &Path, scope: &Scope, read: impl FnOnce() -> Found) -> Arc<Found> {
+        let place = (dir.as_os_str().to_owned(), scope.playbook_dir.as_os_str().to_owned(), Arc::clone(&scope.locals));
+        let cell = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(place).or_default());
+        Arc::clone(cell.get_or_init(|| Arc::new(read())))
+    }
 }
 
 impl Pending {

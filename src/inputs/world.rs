@@ -3,18 +3,15 @@
 //! Invariant: a file is read and parsed at most once a call, so all stages see the same bytes of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hcl_edit::structure::Body;
 
 use super::ansible_cfg::AnsibleConfig;
 use super::assigned::Assigned;
-use super::reach::Scope;
-use super::shared::Found;
+use super::shared::Roles;
 use super::snapshot::{Kind, Map, Snapshot};
-use super::variables::Locals;
 use super::{InputContext, names};
 use crate::config::pipeline::{Pipeline, Recipe, StateLocation};
 use crate::model::problem::SourceText;
@@ -82,6 +79,11 @@ impl<'a> World<'a> {
     /// The same, of which nothing has been asked yet.
     pub(super) fn afresh(self) -> Self {
         Self::on(self.disk.afresh(), self.root, self.pipeline, self.context)
+    }
+
+    /// What was seen of the disk; everything that was parsed is gone.
+    pub(super) fn into_disk(self) -> Snapshot {
+        self.disk
     }
 
     fn on(disk: Snapshot, root: PathBuf, pipeline: &'a Pipeline, context: &'a InputContext) -> Self {
@@ -178,24 +180,34 @@ impl<'a> World<'a> {
         if let Some(known) = self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(path.as_os_str()) {
             return Arc::clone(known);
         }
+        self.keep_text(path, self.read_text(path))
+    }
+
+    fn read_text(&self, path: &Path) -> String {
         let bytes = self.disk.read(path, MAX_TEXT).unwrap_or_default();
         // A file without one brace has nothing for Jinja; a font among the templates is not worth decoding.
-        let text: Arc<str> = if memchr::memchr(b'{', &bytes).is_none() && bytes.contains(&0) && !bytes.starts_with(b"#jinja2:") {
-            Arc::from("")
-        } else {
-            String::from_utf8_lossy(&bytes).into()
-        };
+        if memchr::memchr(b'{', &bytes).is_none() && bytes.contains(&0) && !bytes.starts_with(b"#jinja2:") {
+            return String::new();
+        }
+        String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+
+    fn keep_text(&self, path: &Path, text: String) -> Arc<str> {
+        let text: Arc<str> = text.into();
         self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(path.as_os_str().to_owned(), Arc::clone(&text));
         text
     }
 
-    /// Has a template nothing to follow, by `judge`.
+    /// Has a template nothing to follow, by `judge`. The text of one that has not is of no more use.
     pub(super) fn is_quiet(&self, path: &Path, judge: impl FnOnce(&str) -> bool) -> bool {
         if let Some(known) = self.quiet.lock().unwrap_or_else(PoisonError::into_inner).get(path.as_os_str()) {
             return *known;
         }
-        let text = self.text(path);
+        let text = self.read_text(path);
         let quiet = judge(&text) && !(text.is_empty() && self.is_large(path));
+        if !quiet {
+            self.keep_text(path, text);
+        }
         self.quiet.lock().unwrap_or_else(PoisonError::into_inner).insert(path.as_os_str().to_owned(), quiet);
         quiet
     }
@@ -265,22 +277,6 @@ impl<'a> World<'a> {
         let files: Arc<[PathBuf]> = files_below(&self.disk, folder).into();
         self.below.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.as_os_str().to_owned(), Arc::clone(&files));
         files
-    }
-}
-
-/// A role's folder, the playbook's, and the loops around it.
-type RolePlace = (OsString, OsString, Arc<Locals>);
-
-/// What was read of roles.
-#[derive(Default)]
-pub(super) struct Roles(Mutex<BTreeMap<RolePlace, Arc<OnceLock<Arc<Found>>>>>);
-
-impl Roles {
-    /// Reads a role once; a second stage that wants it meanwhile waits.
-    pub(super) fn get(&self, dir: &Path, scope: &Scope, read: impl FnOnce() -> Found) -> Arc<Found> {
-        let place = (dir.as_os_str().to_owned(), scope.playbook_dir.as_os_str().to_owned(), Arc::clone(&scope.locals));
-        let cell = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(place).or_default());
-        Arc::clone(cell.get_or_init(|| Arc::new(read())))
     }
 }
 
