@@ -158,9 +158,8 @@ build web | amazon-ebs.image: output in ::group:: words
 build web | ::set-output name=x::y
 build web | removed stray instance i-1 (us-west-2)
 build web | left behind key pair packer_1 (us-west-2)
-     FAILED build web
-            packer exited with 1: nginx : 設定ファイルを置く (ansible/roles/nginx/tasks/main.yml:7)
-            1 min 03 s
+     FAILED build web  packer exited with 1: nginx : 設定ファイルを置く
+            (ansible/roles/nginx/tasks/main.yml:7)  1 min 03 s
     not run build worker  needs build web
        done build api  ami-0b7c  12 tasks, 5 changed, 1 min 32 s
       wrote api_ami_id = ami-0b7c (was ami-old)
