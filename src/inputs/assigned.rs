@@ -81,6 +81,13 @@ impl Variables {
         self.known.contains_key(name)
     }
 
+    /// Every text that a variable has or holds.
+    pub(super) fn every_text(&self) -> BTreeSet<String> {
+        let mut found = Vec::new();
+        self.known.values().flat_map(|values| values.iter()).for_each(|value| value.texts(&mut found));
+        found.into_iter().collect()
+    }
+
     /// How many values were added.
     pub(super) fn count(&self) -> usize {
         self.changes

@@ -136,7 +136,7 @@ impl Reach<'_> {
                 at += 1;
             }
             self.look_elsewhere();
-            if before != self.state() {
+            if before != self.state() || self.what_hidden_roles_read() {
                 continue;
             }
             let mut widened = false;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::assigned::Variables;
+use super::galaxy::Hidden;
 use super::known::Known;
 use super::names;
 use super::shared::{Pending, Wishes};
@@ -125,6 +126,8 @@ pub(super) struct Reach<'w> {
     pub(super) depending: Vec<PathBuf>,
     /// Roles that requirement files promise.
     pub(super) galaxy_roles: BTreeSet<String>,
+    /// Those of them that something names.
+    pub(super) hidden: Hidden,
     pub(super) variables: Variables,
     /// Names that wait for variables, each with why the thing was read that holds it.
     pub(super) pending: Vec<(Arc<Pending>, Arc<[Why]>)>,
@@ -150,6 +153,7 @@ impl<'w> Reach<'w> {
             seen: Map::new(),
             depending: Vec::new(),
             galaxy_roles: BTreeSet::new(),
+            hidden: Hidden::default(),
             variables: Variables::default(),
             pending: Vec::new(),
             roles: BTreeSet::new(),

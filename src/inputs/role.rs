@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::galaxy::NamedRole;
 use super::globs::Look;
 use super::named::Purpose;
 use super::names;
@@ -64,14 +65,10 @@ impl Reach<'_> {
                 self.take(&candidate, why);
             }
         }
-        if !found {
-            let place = self.place(&scope.file, line);
-            let note = format!("{place} names role `{name}`, which is nowhere on the roles path");
-            match &mut self.wishes {
-                Some(wishes) => wishes.nowhere.push((name.to_owned(), note)),
-                None if self.galaxy_roles.contains(name) => {}
-                None => drop(self.notes.insert(note)),
-            }
+        let named = NamedRole { role: name.to_owned(), scope: scope.clone(), line, found };
+        match &mut self.wishes {
+            Some(wishes) => wishes.named.push(named),
+            None => self.role_of_galaxy(named),
         }
     }
 

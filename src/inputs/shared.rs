@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::assigned::{Around, Asked, Values};
+use super::galaxy::NamedRole;
 use super::named::{Elsewhere, Purpose};
 use super::reach::{Reach, Scope, Take};
 use super::variables::Locals;
@@ -59,8 +60,8 @@ pub(super) struct Dependency {
 pub(super) struct Wishes {
     roles: Vec<Nested>,
     pub(super) dependencies: Vec<Dependency>,
-    /// Role that is nowhere, and what is said of it unless galaxy brings it.
-    pub(super) nowhere: Vec<(String, String)>,
+    /// Roles by name, which galaxy may bring.
+    pub(super) named: Vec<NamedRole>,
     pub(super) exact: Vec<PathBuf>,
 }
 
@@ -186,11 +187,9 @@ impl Reach<'_> {
         self.elsewhere.extend(found.elsewhere.iter().map(|name| name.below(outer)));
         self.roles.extend(found.roles.iter().cloned());
         self.task_folders.extend(found.task_folders.iter().cloned());
-        let Wishes { roles, dependencies, nowhere, exact } = &found.wishes;
-        for (name, note) in nowhere {
-            if !self.galaxy_roles.contains(name) {
-                self.notes.insert(note.clone());
-            }
+        let Wishes { roles, dependencies, named, exact } = &found.wishes;
+        for role in named {
+            self.role_of_galaxy(NamedRole { scope: role.scope.below(outer), ..role.clone() });
         }
         for path in exact {
             self.exact(path);

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ovenbird::config::load::{LoadRequest, Loaded, load};
-use ovenbird::config::lock::SourcePin;
-use ovenbird::inputs::{InputContext, environment};
-use ovenbird::model::digest::StageKey;
+use ovenbird::config::lock::{GalaxyPin, SourcePin};
+use ovenbird::inputs::{InputContext, environment, installed};
+use ovenbird::model::digest::{Digest, StageKey};
 use ovenbird::model::name::Name;
 use ovenbird::model::node::Architecture;
 use ovenbird::plan::graph::Graph;
@@ -22,6 +22,7 @@ use crate::tree::{Tree, write};
 /// A tree on disk.
 pub(crate) struct Checkout {
     folder: tempfile::TempDir,
+    galaxy: Option<PathBuf>,
     loaded: Loaded,
     graph: Graph,
     pub(crate) context: InputContext,
@@ -52,9 +53,20 @@ impl Checkout {
             write(&root.join("packer/image.pkr.hcl"), b"# nothing\n");
         }
         let environment = tree.environment.clone();
-        let loaded = loaded(&root);
+        let mut loaded = loaded(&root);
+        let galaxy = tree.galaxy.then(|| folder.path().canonicalize().expect("it is there").join("galaxy"));
+        if let Some(installed) = &galaxy {
+            let pipeline = &loaded.pipeline;
+            let files: Vec<_> = pipeline.stages.iter().flat_map(|stage| stage.galaxy.clone()).collect();
+            for file in files {
+                let bytes = std::fs::read(root.join(&file)).expect("the requirements are there");
+                let content = installed::digest(installed).expect("it can be read");
+                let pin = GalaxyPin { requirements: Digest::of(&bytes), versions: BTreeMap::new(), content };
+                loaded.pins.galaxy.insert(file.display().to_string(), pin);
+            }
+        }
         let context = InputContext { environment, home: Some(folder.path().join("home")), ..InputContext::default() };
-        Self { folder, graph: Graph::new(&loaded.pipeline), loaded, context, memory: Remembering::default() }
+        Self { galaxy, folder, graph: Graph::new(&loaded.pipeline), loaded, context, memory: Remembering::default() }
     }
 
     /// Canonical.
@@ -91,6 +103,9 @@ impl Checkout {
         context.environment.insert("TMPDIR".to_owned(), self.beside("tmp").display().to_string());
         let mut all = environment::for_stage(&self.loaded.pipeline, &context, inputs).all();
         all.insert("TMPDIR".to_owned(), self.beside("tmp").display().to_string());
+        if let Some(installed) = &self.galaxy {
+            all.insert("ANSIBLE_ROLES_PATH".to_owned(), installed.join("roles").display().to_string());
+        }
         all
     }
 

@@ -50,7 +50,7 @@ pub(crate) fn each<K: Default>(trees: &[Tree], of: impl Fn(&mut K, &Tree) -> Ver
 /// Must it run under strace.
 fn wants_strace(tree: &Tree) -> bool {
     // An Ansible that is imported already has read its configuration.
-    let configures = tree.pieces.keys().any(|name| name.ends_with("ansible.cfg")) || !tree.environment.is_empty();
+    let configures = tree.pieces.keys().any(|name| name.ends_with("ansible.cfg")) || !tree.environment.is_empty() || tree.galaxy;
     let third = tree.name.bytes().map(usize::from).sum::<usize>() % 3 == 0;
     proof() || configures || tree.real_machine || third
 }

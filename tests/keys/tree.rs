@@ -43,6 +43,8 @@ pub(crate) struct Tree {
     pub(crate) secrets: Vec<String>,
     /// Folder → patterns for which alone it is listed.
     pub(crate) globs: Vec<(String, String)>,
+    /// `../galaxy` is what ansible-galaxy installed: pinned, and first on the paths of a run.
+    pub(crate) galaxy: bool,
     /// Its modules are run, and not only answered.
     pub(crate) real_machine: bool,
     /// Name of a file that appears in a folder whose names were read.
@@ -101,6 +103,7 @@ impl Tree {
                 let (variable, value) = value.split_once('=').expect("`env: NAME=value`");
                 self.environment.insert(variable.to_owned(), value.to_owned());
             }
+            "galaxy" => self.galaxy = true,
             "machine" => self.real_machine = value == "real",
             "imprecise" => self.imprecise.push(value),
             "because" => self.because.push(value),
