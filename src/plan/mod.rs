@@ -29,5 +29,6 @@ pub mod swap_guard;
 pub mod swap_steps;
 #[cfg(test)]
 pub(crate) mod swap_tests;
+pub mod terraform_plan;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -11,8 +11,9 @@ use crate::model::gate::Verdict;
 use crate::model::problem::Problems;
 use crate::model::swap::Colour;
 use crate::plan::swap::{State, Values};
-use crate::plan::swap_guard::{Foreign, TerraformPlan};
+use crate::plan::swap_guard::Foreign;
 use crate::plan::swap_steps::Move;
+use crate::plan::terraform_plan::TerraformPlan;
 use crate::ports::AwsError;
 
 /// Why a swap stopped. No verdict: nothing is rolled back.

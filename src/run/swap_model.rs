@@ -16,9 +16,10 @@ use crate::event::swap::SwapFact;
 use crate::model::gate::{FailedGate, Verdict, Why};
 use crate::model::swap::{Colour, Field};
 use crate::plan::swap::Values;
-use crate::plan::swap_guard::{AttributeChange, Foreign, Group, ResourceChange, TerraformPlan};
+use crate::plan::swap_guard::Foreign;
 use crate::plan::swap_steps::Move;
 use crate::plan::swap_tests::{spec, steady};
+use crate::plan::terraform_plan::{AttributeChange, Group, ResourceChange, TerraformPlan};
 use crate::run::swap::{Ended, Mover};
 use crate::run::swap_asks::{Earlier, Halt, HaltKind, Hands, Question, Way};
 

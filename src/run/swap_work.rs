@@ -18,7 +18,7 @@ use crate::disk::swap_memory::{self, Child, Memory};
 use crate::event::Event;
 use crate::event::swap::SwapFact;
 use crate::model::swap::Colour;
-use crate::plan::swap_guard::Group;
+use crate::plan::terraform_plan::Group;
 use crate::ports::{AwsError, Facts, Stop, Traffic};
 use crate::process::command::CommandLine;
 use crate::run::swap_asks::{Halt, HaltKind, Hands as _};

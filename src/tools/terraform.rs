@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
-use crate::plan::swap_guard::{AttributeChange, Group, ResourceChange, TerraformPlan};
+use crate::plan::terraform_plan::{AttributeChange, Group, ResourceChange, TerraformPlan};
 use crate::process::command::CommandLine;
 
 /// How Terraform is called for one environment.
