@@ -4,6 +4,8 @@
 //! is in, so a second run starts no child for it. Invariant: a remembered version is used only while every one of those files is
 //! the same; a tool outside its constraint is an error before anything is touched.
 
+mod remembered;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,12 +14,12 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::config::pipeline::Tool;
-use crate::disk::atomic;
 use crate::model::constraint::{Constraint, Version};
-use crate::process::command::CommandLine;
+use crate::process::command::{self, CommandLine};
 use crate::process::spawn;
 use crate::tools::docker::{self, Docker};
 use crate::tools::{packer, versions};
+use remembered::{Cache, engine_files, stat};
 
 /// A cold start of Python on a busy machine takes seconds.
 const TIME: Duration = Duration::from_mins(1);
@@ -154,10 +156,7 @@ fn pip(constraint: &str) -> String {
 
 /// Looks a program up in the PATH that children get.
 pub fn which(program: &str, env: &BTreeMap<String, String>) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let path = env.get("PATH")?;
-    let runs = |file: &PathBuf| file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
-    path.split(':').filter(|folder| !folder.is_empty()).map(|folder| Path::new(folder).join(program)).find(runs)
+    command::find(program, env.get("PATH")?)
 }
 
 /// Asks a tool.
@@ -212,75 +211,11 @@ pub async fn said(command: &CommandLine) -> Result<String, String> {
     Err(format!("`{command}` failed with {}: {last}", output.exit))
 }
 
-/// What a docker engine's version stands on: its socket is made anew whenever the engine starts, and the client's settings say
-/// which engine is meant. An engine elsewhere has no file here.
-fn engine_files(env: &BTreeMap<String, String>) -> Vec<PathBuf> {
-    let socket = match env.get("DOCKER_HOST").filter(|host| !host.is_empty()) {
-        None => "/var/run/docker.sock",
-        Some(host) => host.strip_prefix("unix://").unwrap_or_default(),
-    };
-    let settings = env.get("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(Path::new(env.get("HOME")?).join(".docker")));
-    std::iter::once(PathBuf::from(socket)).chain(settings.map(|folder| folder.join("config.json"))).collect()
-}
-
-/// Device, inode, size and time of a file.
-fn stat(file: &Path) -> Option<String> {
-    use std::os::unix::fs::MetadataExt as _;
-    let meta = file.metadata().ok()?;
-    Some(format!("{}:{}:{}:{}.{:09}", meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
-}
-
-/// May an answer be remembered at all. pyenv's and asdf's shims choose a version by the folder they are called in.
-fn rememberable(tool: Tool, known: &Known, env: &BTreeMap<String, String>) -> bool {
-    let shim = known.program.components().any(|part| part.as_os_str() == "shims");
-    let enough = match tool {
-        Tool::AnsibleCore => known.files.len() == 2,
-        Tool::Docker => !env.contains_key("DOCKER_CONTEXT") && engine_files(env).first().is_some_and(|s| known.files.contains_key(s)),
-        Tool::Packer | Tool::Terraform => known.files.len() == 1,
-    };
-    !shim && enough
-}
-
-/// `.ovenbird/tools.json`. One that cannot be read is none: it costs a second, not a wrong answer.
-struct Cache {
-    file: Option<PathBuf>,
-    known: BTreeMap<String, Known>,
-    changed: bool,
-}
-
-impl Cache {
-    fn read(dot: Option<&Path>) -> Self {
-        let file = dot.map(|dot| dot.join("tools.json"));
-        let known = file.as_ref().and_then(|f| serde_json::from_slice(&std::fs::read(f).ok()?).ok()).unwrap_or_default();
-        Self { file, known, changed: false }
-    }
-
-    fn get(&self, tool: Tool, path: &Path, env: &BTreeMap<String, String>) -> Option<Known> {
-        let known = self.known.get(tool.attribute()).filter(|known| known.program == path && rememberable(tool, known, env))?;
-        known.files.iter().all(|(file, seen)| stat(file).as_ref() == Some(seen)).then(|| known.clone())
-    }
-
-    fn put(&mut self, tool: Tool, known: &Known) {
-        if self.known.get(tool.attribute()) != Some(known) {
-            self.known.insert(tool.attribute().to_owned(), known.clone());
-            self.changed = true;
-        }
-    }
-
-    /// A folder that cannot be written is somebody else's to report.
-    fn write(&self) {
-        let (Some(file), true) = (&self.file, self.changed) else { return };
-        if let (Some(folder), Ok(json)) = (file.parent(), serde_json::to_vec_pretty(&self.known)) {
-            drop(std::fs::create_dir_all(folder).map(|()| atomic::write(file, &json)));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::atomic;
 
-    #[cfg(test)]
     struct Machine {
         folder: tempfile::TempDir,
         env: BTreeMap<String, String>,
