@@ -10,7 +10,6 @@ use serde_json::json;
 
 use crate::config::pipeline::Recipe;
 use crate::event::{Event, Outcome};
-use crate::inputs::plugins;
 use crate::model::artifact::{Image, ImageState, tags};
 use crate::model::digest::StageKey;
 use crate::plan::plan::PlannedParent;
@@ -20,10 +19,10 @@ use crate::run::fill::{Filling, artifact_name};
 use crate::run::guard::{Side, Watched};
 use crate::run::reconcile;
 use crate::run::step::{Current, Halt, judge, plain, task_failed};
+use crate::run::tags::tools_tag;
 use crate::run::watch::{Finished, Report};
-use crate::tools::ansible_report::Pass;
 use crate::tools::packer_log::Named;
-use crate::tools::{ansible, packer, versions};
+use crate::tools::{ansible, packer};
 
 impl Current<'_> {
     pub(super) async fn build(&self) -> Result<Outcome, Halt> {
@@ -229,103 +228,5 @@ impl Current<'_> {
         }
         let image = self.catalog()?.image(parent).await?;
         image.map(|image| image.name).ok_or_else(|| plain("ec2", format!("parent {parent} is not there")).into())
-    }
-
-    fn source_name(&self) -> Option<&crate::model::name::Name> {
-        let mut stage = self.stage;
-        loop {
-            match &stage.from {
-                crate::config::pipeline::ParentRef::Source(name) => return Some(name),
-                crate::config::pipeline::ParentRef::Stage(name) => stage = self.steps.pipeline.stage(name)?,
-            }
-        }
-    }
-
-    /// Whom Ansible works as in a container: the user that it is on EC2, where the template makes one.
-    pub(super) fn container_user(&self) -> &str {
-        let makes_one = self.steps.declared.get(&self.stage.name).is_some_and(|declared| declared.contains("docker_user"));
-        self.ssh_username().filter(|_| makes_one).unwrap_or("root")
-    }
-
-    fn ssh_username(&self) -> Option<&str> {
-        self.steps.pipeline.sources.get(self.source_name()?).map(|source| source.ssh_username.as_str())
-    }
-
-    /// Tags of everything that the run creates.
-    fn run_tags(&self) -> BTreeMap<String, String> {
-        let node = &self.planned.node;
-        let ours = [
-            (tags::PIPELINE, self.steps.pipeline.name.to_string()),
-            (tags::STAGE, node.stage.to_string()),
-            (tags::ARCHITECTURE, node.architecture.to_string()),
-            (tags::RUN, self.steps.run.to_string()),
-            (tags::VERSION, env!("CARGO_PKG_VERSION").to_owned()),
-        ];
-        let users = self.steps.pipeline.tags.iter().chain(&self.stage.tags).map(|(name, value)| (name.clone(), value.clone()));
-        users.chain(ours.into_iter().map(|(name, value)| (name.to_owned(), value))).collect()
-    }
-
-    /// What really ran, by the reports of those who did.
-    fn tools(&self, pass: &Pass, collections: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let said = [("packer", &self.steps.packer), ("ansible-core", &pass.ansible), ("python", &pass.python), ("jinja2", &pass.jinja)];
-        let said = said.into_iter().filter_map(|(name, version)| Some((name.to_owned(), version.clone()?)));
-        let (Recipe::Playbook { template, .. } | Recipe::Template { template, .. }) = &self.stage.recipe;
-        let required = plugins::required(&self.steps.pipeline.root.join(template));
-        let selected = required.iter().filter_map(|plugin| {
-            let version = versions::selected(&self.steps.plugins, &plugin.source, &plugin.version)?;
-            Some((format!("packer-plugin-{}", plugin.source.rsplit('/').next()?), version.to_owned()))
-        });
-        said.chain(selected).chain(collections).collect()
-    }
-
-    /// Tags of the image: all but the key, which is written last.
-    fn tags(&self, parent: &str) -> BTreeMap<String, String> {
-        let mut all = self.run_tags();
-        let mut add = |name: &str, value: Option<String>| {
-            if let Some(value) = value {
-                all.insert(name.to_owned(), value);
-            }
-        };
-        add(tags::PARENT, Some(parent.to_owned()));
-        add(tags::SOURCE, self.source_name().map(ToString::to_string));
-        add(tags::GIT, self.steps.head.as_ref().map(|head| head.commit.clone()));
-        add(tags::DIRTY, self.steps.head.as_ref().filter(|head| head.dirty).map(|_| "true".to_owned()));
-        if let PlannedParent::Node { node } = &self.planned.parent {
-            let parent = self.steps.plan.nodes.iter().find(|planned| planned.node == *node);
-            add(tags::PARENT_KEY, parent.and_then(|parent| parent.stage_key).map(|key| key.to_string()));
-        }
-        debug_assert!(!all.contains_key(tags::KEY), "the key is written last");
-        all
-    }
-}
-
-/// As the value of a tag: 256 characters at most, and only those that every service takes. Collections go last.
-fn tools_tag(tools: &BTreeMap<String, String>) -> String {
-    const LONGEST: usize = 256;
-    let (collections, own): (Vec<_>, Vec<_>) = tools.iter().partition(|(name, _)| name.contains('.'));
-    let mut text = String::new();
-    for (name, version) in own.into_iter().chain(collections) {
-        let word = format!("{}{name}={version}", if text.is_empty() { "" } else { " " });
-        if text.len() + word.len() > LONGEST {
-            break;
-        }
-        text.extend(word.chars().map(|c| if c.is_ascii_alphanumeric() || " +-=._:/@".contains(c) { c } else { '_' }));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tag_of_tools_names_our_own_first_and_fits() {
-        let mut tools: BTreeMap<String, String> = [("packer", "1.15.0"), ("community.general", "9.1.0"), ("ansible-core", "2.19.4")]
-            .map(|(n, v)| (n.to_owned(), v.to_owned()))
-            .into();
-        assert_eq!(tools_tag(&tools), "ansible-core=2.19.4 packer=1.15.0 community.general=9.1.0");
-        tools.extend((0..99).map(|n| (format!("many.of_them_{n}"), "1.0.0~β".to_owned())));
-        let text = tools_tag(&tools);
-        assert!(text.len() <= 256 && text.starts_with("ansible-core=2.19.4 packer=1.15.0 ") && text.is_ascii(), "{text}");
     }
 }

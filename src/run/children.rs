@@ -56,6 +56,17 @@ impl Current<'_> {
         Ok(folder)
     }
 
+    /// Whom Ansible works as in a container: the user that it is on EC2, where the template makes one.
+    pub(super) fn container_user(&self) -> &str {
+        let makes_one = self.steps.declared.get(&self.stage.name).is_some_and(|declared| declared.contains("docker_user"));
+        self.ssh_username().filter(|_| makes_one).unwrap_or("root")
+    }
+
+    /// Whom Packer logs in as.
+    pub(super) fn ssh_username(&self) -> Option<&str> {
+        self.steps.pipeline.sources.get(self.source_name()?).map(|source| source.ssh_username.as_str())
+    }
+
     /// What the pipeline's references stand for in this step.
     pub(super) fn filling<'f>(&'f self, parent: &'f str, artifact: &'f str) -> Filling<'f> {
         Filling {

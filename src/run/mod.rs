@@ -34,5 +34,6 @@ mod swap_terraform;
 #[cfg(test)]
 mod swap_tests;
 pub mod swap_work;
+mod tags;
 pub mod toolcheck;
 mod watch;
