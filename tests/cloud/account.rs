@@ -10,7 +10,8 @@ use std::process::Command;
 
 use serde_json::Value as Json;
 
-use crate::harness::{LocalEc2, tools};
+use crate::harness::LocalEc2;
+use crate::tools::tools;
 
 /// What is in the account.
 #[derive(Debug)]

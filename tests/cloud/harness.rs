@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::tools::tools;
+
 /// The repository.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -22,29 +24,6 @@ pub fn root() -> PathBuf {
 
 /// A test that waits longer than this waits for ever.
 pub const PATIENCE: Duration = Duration::from_mins(8);
-
-/// The environment that `.tools/env.sh` sets, without anything of the person who runs the tests but the search path.
-#[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a shell reads the file, and finds itself on PATH")]
-pub fn tools() -> &'static BTreeMap<String, String> {
-    static TOOLS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
-    TOOLS.get_or_init(|| {
-        let folder = std::env::var_os("OVENBIRD_TOOLS_DIR").map_or_else(|| root().join(".tools"), PathBuf::from);
-        let file = folder.join("env.sh");
-        assert!(file.is_file(), "`{}` is not there: the tools are not installed; run `make tools`", file.display());
-        let path = std::env::var("PATH").unwrap_or_default();
-        let output = std::process::Command::new("bash")
-            .args(["-c", ". \"$0\" && exec env -0"])
-            .arg(&file)
-            .env_clear()
-            .env("PATH", path)
-            .output()
-            .expect("bash starts");
-        assert!(output.status.success(), "{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).expect("the environment is UTF-8");
-        let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
-        pairs.filter(|(name, _)| !matches!(*name, "_" | "SHLVL" | "PWD" | "OLDPWD")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
-    })
-}
 
 /// Asks until there is an answer.
 #[expect(clippy::disallowed_methods, reason = "asking again is how one waits for a thing in another process")]

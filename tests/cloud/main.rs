@@ -18,5 +18,6 @@ mod screen;
 mod state;
 pub mod swap;
 mod together;
+mod tools;
 mod traffic;
 mod whole;

@@ -16,7 +16,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value as Json;
 
-use crate::harness::{LocalEc2, PATIENCE, root, tools, until};
+use crate::harness::{LocalEc2, PATIENCE, root, until};
+use crate::tools::tools;
 
 /// A checkout.
 pub struct Project {

@@ -96,7 +96,7 @@ impl Checkout {
     pub(crate) fn child_environment(&self, inputs: &StageInputs) -> BTreeMap<String, String> {
         environment::prepare(&self.loaded.pipeline).expect("the folder can be written");
         let mut context = self.context.clone();
-        for (name, value) in crate::run::tools() {
+        for (name, value) in crate::tools::tools() {
             context.environment.entry(name.clone()).or_insert_with(|| value.clone());
         }
         context.environment.insert("HOME".to_owned(), self.beside("home").display().to_string());

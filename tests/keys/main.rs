@@ -29,6 +29,8 @@ mod packer_trees;
 mod remembering;
 mod run;
 mod small_trees;
+#[path = "../cloud/tools.rs"]
+mod tools;
 mod trace;
 mod tree;
 mod warm;

@@ -9,38 +9,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use ovenbird::plan::inputs::StageInputs;
 
 use crate::checkout::Checkout;
+use crate::tools::tools;
 use crate::trace::{self, Touched};
 use crate::tree::{Tree, write};
 
 /// Seconds that no run comes near.
 const PATIENCE: &str = "300";
-
-/// The environment that `.tools/env.sh` sets, without anything of the person who runs the tests but the search path.
-pub(crate) fn tools() -> &'static BTreeMap<String, String> {
-    static TOOLS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
-    TOOLS.get_or_init(|| {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let folder = std::env::var_os("OVENBIRD_TOOLS_DIR").map_or_else(|| here.join(".tools"), PathBuf::from);
-        let file = folder.join("env.sh");
-        assert!(file.is_file(), "`{}` is not there: the tools are not installed; run `make tools`", file.display());
-        let output = Command::new("bash")
-            .args(["-c", ". \"$0\" && exec env -0"])
-            .arg(&file)
-            .env_clear()
-            .env("PATH", std::env::var("PATH").unwrap_or_default())
-            .output()
-            .expect("bash starts");
-        assert!(output.status.success(), "{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).expect("the environment is UTF-8");
-        let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
-        pairs.filter(|(name, _)| !matches!(*name, "_" | "SHLVL" | "PWD" | "OLDPWD")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
-    })
-}
 
 /// A program of the tools' PATH.
 pub(crate) fn program(name: &str) -> PathBuf {

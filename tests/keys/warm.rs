@@ -13,7 +13,8 @@ use ovenbird::plan::inputs::StageInputs;
 use serde_json::{Value, json};
 
 use crate::checkout::Checkout;
-use crate::run::{arguments, tools};
+use crate::run::arguments;
+use crate::tools::tools;
 use crate::trace::{How, Touched};
 use crate::tree::{Tree, write};
 
