@@ -95,7 +95,9 @@ fn open(path: &Path) -> std::io::Result<Result<Opened, String>> {
     };
     let meta = file.metadata()?;
     let kind = meta.file_type();
-    Ok(if kind.is_file() {
+    Ok(if kind.is_file() && meta.len() == 0 && is_of_kernel(&file) {
+        Err("file that the kernel makes up".to_owned())
+    } else if kind.is_file() {
         Ok(Opened { file, mode: meta.mode() & 0o7777, size: meta.len() })
     } else if kind.is_fifo() {
         Err("fifo".to_owned())
@@ -104,6 +106,14 @@ fn open(path: &Path) -> std::io::Result<Result<Opened, String>> {
     } else {
         Err("device".to_owned())
     })
+}
+
+/// `/proc/self/pagemap` says that it is empty, and never ends.
+fn is_of_kernel(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    return nix::sys::statfs::fstatfs(file).is_ok_and(|on| on.filesystem_type() == nix::sys::statfs::PROC_SUPER_MAGIC);
+    #[cfg(not(target_os = "linux"))]
+    return false;
 }
 
 impl Opened {

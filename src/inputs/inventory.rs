@@ -29,7 +29,7 @@ impl Reach<'_> {
             self.vars(&vars, scope, &why);
         }
         self.variables.inventory_folders.insert(folder.clone());
-        let files = if self.world.is_folder(&path) { self.world.files_below(&path) } else { vec![path].into() };
+        let files = if self.world.is_folder(&path) { self.world.files_within_reason(&path) } else { vec![path].into() };
         for file in files.iter().filter(|file| !["group_vars", "host_vars"].iter().any(|vars| file.starts_with(folder.join(vars)))) {
             self.inventory_file(file, &scope.in_file(file, why.clone()), &why);
         }

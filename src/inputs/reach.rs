@@ -212,6 +212,15 @@ impl<'w> Reach<'w> {
     }
 
     pub(super) fn take_as(&mut self, path: &Path, part: Part, label: String, why: Vec<Why>) {
+        // Somebody named `/` or `/usr`: that is this machine. Collections are installed by the thousand, and are known by name.
+        let world = self.world;
+        let outside = !path.starts_with(&world.root) && !label.starts_with("collection:");
+        if outside && world.is_folder(path) && world.within_reason(path) != path {
+            let because = format!("`{}` is a folder of this machine, and too large to be taken", path.display());
+            let place = why.iter().rev().find_map(|why| why.via.clone()).unwrap_or_else(|| world.label(&world.pipeline.file, ""));
+            self.imprecise.insert(Imprecise { taken: "the root".to_owned(), because, place });
+            return self.take(&world.root, why);
+        }
         let known = self.takes.entry(path.as_os_str().to_owned()).or_default();
         if known.iter().all(|(other, _)| *other != part) {
             known.push((part, Take { label, exact: false, why }));

@@ -219,6 +219,10 @@ impl Reach<'_> {
     /// A file or folder of variables: every assignment counts. True the first time.
     pub(super) fn vars(&mut self, path: &Path, scope: &Scope, why: &[Why]) -> bool {
         let folder = self.world.is_folder(path);
+        if folder && self.world.within_reason(path) != path {
+            self.variables.blind.get_or_insert_with(|| format!("`{}`, a folder of this machine", path.display()));
+            return false;
+        }
         let files = if folder { self.world.files_below(path) } else { vec![path.to_owned()].into() };
         let mut new = false;
         for file in &*files {

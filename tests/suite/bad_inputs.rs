@@ -152,11 +152,11 @@ fn a_sparse_file_is_hashed_by_streaming_and_too_large_to_be_parsed() {
 #[test]
 fn a_file_that_cannot_be_read_is_declared_and_as_tasks_takes_the_root() {
     let keys = including();
-    // Reading it from the start fails for everybody, root included.
-    keys.link("ansible/bad.yml", "/proc/self/mem").link("ansible/roles/nginx/files/mem", "/proc/self/mem");
+    // It can only be written to, by root too.
+    keys.link("ansible/bad.yml", "/sys/bus/platform/uevent").link("ansible/roles/nginx/files/uevent", "/sys/bus/platform/uevent");
     let inputs = web(&keys);
-    assert_eq!(inputs.trees["ansible/roles/nginx"]["files/mem"], Entry::Special { what: "unreadable".to_owned() });
-    assert!(inputs.imprecise.iter().any(|i| i.place == "ansible/roles/nginx/files/mem"), "{:?}", inputs.imprecise);
+    assert_eq!(inputs.trees["ansible/roles/nginx"]["files/uevent"], Entry::Special { what: "unreadable".to_owned() });
+    assert!(inputs.imprecise.iter().any(|i| i.place == "ansible/roles/nginx/files/uevent"), "{:?}", inputs.imprecise);
     assert!(
         inputs.imprecise.iter().any(|i| i.place == "ansible/bad.yml:1" && i.because.contains("cannot be read")),
         "{:?}",
@@ -271,4 +271,32 @@ fn jinja_without_an_end_and_very_long_names_end() {
     );
     keys.write("ansible/roles/nginx/templates/open.j2", "{% include ".repeat(2_000) + &"lookup(".repeat(2_000));
     assert!(web(&keys).imprecise.iter().any(|i| i.place == "ansible/bad.yml:1"));
+}
+
+/// Found by mutated files: `vars_files: [/]` had this machine's whole disk read and hashed, down to files of the kernel that never end.
+#[test]
+fn a_folder_of_this_machine_takes_the_root_and_ends() {
+    for (tasks, place, because) in [
+        ("- include_vars: { dir: / }\n", "ansible/bad.yml:1", "`/` is a folder of this machine"),
+        ("- include_role: { name: / }\n", "ansible/bad.yml:1", "`/` is a folder of this machine"),
+        ("- copy: { src: /proc/self, dest: /x }\n", "ansible/bad.yml:1", "`/proc/self` is a folder of this machine"),
+        ("- ping:\n- copy: { src: ../../../../../../../../../, dest: /x }\n", "ansible/bad.yml:2", "`/` is a folder of this machine"),
+    ] {
+        let keys = including();
+        keys.write("ansible/bad.yml", tasks);
+        widened(&keys, place, because);
+    }
+    let keys = including();
+    let play = std::fs::read_to_string(keys.path("ansible/web.yml")).unwrap();
+    keys.write("ansible/web.yml", play.replacen("  tasks:", "  vars_files: [[/, other.yml]]\n  tasks:", 1));
+    assert!(web(&keys).imprecise.iter().any(|i| i.taken == "the root" && i.because.contains("`/` is a folder of this machine")));
+}
+
+#[test]
+fn a_file_that_the_kernel_makes_up_is_special_and_ends() {
+    let keys = including();
+    keys.write("ansible/bad.yml", "- copy: { src: /proc/self/pagemap, dest: /x }\n");
+    let inputs = web(&keys);
+    let said = inputs.imprecise.iter().any(|i| i.because.contains("file that the kernel makes up"));
+    assert!(said, "{:?}", inputs.imprecise);
 }
