@@ -43,7 +43,7 @@ fn path(dot: &Path, swap: &str) -> PathBuf {
 }
 
 /// Of its own: it is remembered before anything is written, too.
-fn path_of_child(dot: &Path, swap: &str) -> PathBuf {
+fn path_of_children(dot: &Path, swap: &str) -> PathBuf {
     dot.join("swaps").join(format!("{swap}.terraform.json"))
 }
 
@@ -52,9 +52,10 @@ pub fn load(dot: &Path, swap: &str) -> Option<Memory> {
     serde_json::from_slice(&std::fs::read(path(dot, swap)).ok()?).ok()
 }
 
-/// The last Terraform of ours; `None` where nothing is known.
-pub fn load_child(dot: &Path, swap: &str) -> Option<Child> {
-    serde_json::from_slice(&std::fs::read(path_of_child(dot, swap)).ok()?).ok()
+/// Every Terraform of ours that is not known to have ended by itself, and may have left a lock.
+pub fn load_children(dot: &Path, swap: &str) -> Vec<Child> {
+    let bytes = std::fs::read(path_of_children(dot, swap)).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
 /// Remembers.
@@ -65,12 +66,12 @@ pub fn save(dot: &Path, swap: &str, memory: &Memory) -> Result<(), atomic::Write
     write(dot, &path(dot, swap), memory)
 }
 
-/// Remembers a Terraform that may hold the state.
+/// Remembers the Terraforms that may hold the state.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn save_child(dot: &Path, swap: &str, child: &Child) -> Result<(), atomic::WriteError> {
-    write(dot, &path_of_child(dot, swap), child)
+pub fn save_children(dot: &Path, swap: &str, children: &[Child]) -> Result<(), atomic::WriteError> {
+    write(dot, &path_of_children(dot, swap), &children)
 }
 
 fn write(dot: &Path, path: &Path, value: &impl Serialize) -> Result<(), atomic::WriteError> {
@@ -101,8 +102,8 @@ mod tests {
         assert_eq!(load(dot.path(), "production"), Some(memory));
         assert_eq!(load(dot.path(), "staging"), None);
         let child = Child { who: "ci@here".to_owned(), pid: 7, started: "2026-11-22T11:00:00Z".to_owned() };
-        save_child(dot.path(), "production", &child).unwrap();
-        assert_eq!((load_child(dot.path(), "production"), load_child(dot.path(), "staging")), (Some(child), None));
+        save_children(dot.path(), "production", std::slice::from_ref(&child)).unwrap();
+        assert_eq!((load_children(dot.path(), "production"), load_children(dot.path(), "staging")), (vec![child], vec![]));
         atomic::write(&dot.path().join("swaps/production.json"), b"{").unwrap();
         assert_eq!(load(dot.path(), "production"), None);
     }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::disk::swap_memory::Child;
 use crate::ports::Stop;
 use crate::process::command::CommandLine;
-use crate::process::spawn::{self, SpawnError};
+use crate::process::spawn::{self, Exit, SpawnError};
 use crate::run::swap_asks::{Halt, HaltKind, Tail};
 use crate::tools::terraform::{StateLock, Terraform, state_lock, unframed};
 
@@ -23,6 +23,8 @@ const LOCK: u64 = 600;
 /// A plan as JSON; a large environment has some ten megabytes.
 const SHOWN: u64 = 512 * 1024 * 1024;
 const LAST_LINES: usize = 15;
+/// Terraform's own word for a lock that it could not give back.
+const NOT_RELEASED: &str = "Error releasing the state lock";
 
 /// Runs Terraform.
 pub(super) struct Runner {
@@ -41,8 +43,10 @@ pub(super) struct Told<'a> {
     pub(super) waiting: &'a dyn Fn(&StateLock),
     /// Its process, before it takes the lock.
     pub(super) started: &'a dyn Fn(i32),
-    /// The child of an earlier run of ours that may have left a lock.
-    pub(super) earlier: Option<&'a Child>,
+    /// It ended by itself and gave its lock back, so that a lock that is met later is another's; did it end well.
+    pub(super) ended: &'a dyn Fn(i32, bool),
+    /// Children of earlier runs of ours that may have left a lock.
+    pub(super) earlier: &'a [Child],
     /// A lock was broken.
     pub(super) broken: &'a dyn Fn(&StateLock),
 }
@@ -57,7 +61,7 @@ impl Runner {
             let Some(halt) = failed else { return Ok(()) };
             let said = std::fs::read_to_string(&log).unwrap_or_default();
             let Some(lock) = state_lock(&said) else { return Err(halt) };
-            if !broken && told.earlier.is_some_and(|child| left_by(child, &lock)) {
+            if !broken && told.earlier.iter().any(|child| left_by(child, &lock)) {
                 (told.broken)(&lock);
                 let (_, failed) = self.logged("force-unlock", &self.terraform.unlock(&lock.id), told).await?;
                 if let Some(halt) = failed {
@@ -82,7 +86,8 @@ impl Runner {
         let wrong = |error: std::io::Error| Halt::new(HaltKind::Failed, format!("`{}` cannot be written: {error}", path.display()));
         let mut running = spawn::start(command, File::create(&path).map_err(wrong)?);
         running.group.started().await;
-        if let Some(pid) = running.group.leader() {
+        let pid = running.group.leader();
+        if let Some(pid) = pid {
             (told.started)(pid);
         }
         let mut stop = self.stop.clone();
@@ -98,6 +103,10 @@ impl Runner {
                 }
             }
         };
+        let kept = matches!(exit, Exit::Signal(_)) || std::fs::read_to_string(&path).unwrap_or_default().contains(NOT_RELEASED);
+        if let (Some(pid), false) = (pid, kept) {
+            (told.ended)(pid, exit.success());
+        }
         if asked != Stop::No {
             return Err(Halt::new(HaltKind::Interrupted, format!("terraform {what} was interrupted")));
         }
@@ -137,14 +146,18 @@ fn last_lines(text: &str) -> Vec<String> {
     lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
-/// Is `lock` one that `child` took and left: same user and machine, taken after its start, and its process is gone.
+/// Is `lock` one that `child` took and left: same user and machine, taken soon after its start (it is the first thing that Terraform
+/// does, and waited for no longer than [`LOCK`]), and its process is gone.
 fn left_by(child: &Child, lock: &StateLock) -> bool {
     let alive = nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.pid), None).is_ok();
     // `2026-11-22 11:00:00.1 +0000 UTC`; a minute for the clocks.
     let created =
         lock.created.split_once(" +0000").and_then(|(time, _)| format!("{}Z", time.replacen(' ', "T", 1)).parse::<jiff::Timestamp>().ok());
     let after = match (created, child.started.parse::<jiff::Timestamp>()) {
-        (Some(created), Ok(started)) => created.as_second() + 60 >= started.as_second(),
+        (Some(created), Ok(started)) => {
+            let after = created.as_second() - started.as_second();
+            (-60..=i64::try_from(LOCK).unwrap_or(i64::MAX) + 60).contains(&after)
+        }
         _ => false,
     };
     !alive && after && !lock.id.is_empty() && lock.who == child.who
@@ -169,6 +182,8 @@ mod tests {
         assert!(!left_by(&mine, &StateLock { who: "ci@there".to_owned(), ..lock.clone() }), "another machine's");
         let before = "2026-11-22 10:00:01 +0000 UTC".to_owned();
         assert!(!left_by(&mine, &StateLock { created: before, ..lock.clone() }), "taken before ours began");
+        let later = "2026-11-22 11:30:01 +0000 UTC".to_owned();
+        assert!(!left_by(&mine, &StateLock { created: later, ..lock.clone() }), "taken when ours had been at work for long");
         assert!(!left_by(&mine, &StateLock { created: "soon".to_owned(), ..lock }), "a time that cannot be read");
     }
 

@@ -139,8 +139,15 @@ impl<'a> Work<'a> {
 
     pub(super) async fn terraform(&self, what: &str, of: impl Fn(u64) -> CommandLine) -> Result<(), Halt> {
         let (dot, name) = (self.set.dot, self.set.spec.name.as_str());
-        let earlier = swap_memory::load_child(dot, name);
+        let earlier = swap_memory::load_children(dot, name);
         let say = |detail: String| self.say(SwapFact::PhaseStarted { phase: "unlock".to_owned(), detail });
+        let children = |change: &dyn Fn(&mut Vec<Child>)| {
+            let mut children = swap_memory::load_children(dot, name);
+            change(&mut children);
+            if let Err(error) = swap_memory::save_children(dot, name, &children) {
+                self.warn(error.to_string());
+            }
+        };
         let told = Told {
             waiting: &|lock| {
                 let detail = format!("the state is locked by {} ({})", lock.who, lock.operation);
@@ -148,11 +155,11 @@ impl<'a> Work<'a> {
             },
             started: &|pid| {
                 let child = Child { who: self.set.who.clone(), pid, started: self.now().to_string() };
-                if let Err(error) = swap_memory::save_child(dot, name, &child) {
-                    self.warn(error.to_string());
-                }
+                children(&|all| all.push(child.clone()));
             },
-            earlier: earlier.as_ref(),
+            // Who got the lock has seen that none was left.
+            ended: &|pid, well| children(&|all| all.retain(|child| !well && child.pid != pid)),
+            earlier: &earlier,
             broken: &|lock| say(format!("lock {} is of our own Terraform, which was killed", lock.id)),
         };
         self.runner.locked(what, of, &told).await

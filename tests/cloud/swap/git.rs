@@ -134,11 +134,13 @@ pub fn edited(stage: &Stage) {
     assert_eq!(stage.stands(), "steady green");
 }
 
-/// Somebody else holds the state; two swaps never run at once.
+/// Somebody else holds the state, and be it the same person on this machine; two swaps never run at once.
 #[expect(clippy::disallowed_types, reason = "somebody else's process")]
 pub fn locked(stage: &Stage) {
-    let script = "import fcntl, json, sys\nf = open('terraform.tfstate', 'r+')\nfcntl.lockf(f, fcntl.LOCK_EX)\n\
-        info = {'ID': 'x', 'Operation': 'OperationTypeApply', 'Who': 'ci@elsewhere', 'Version': '1', 'Created': '2026-11-22T00:00:00Z', 'Path': 'terraform.tfstate', 'Info': ''}\n\
+    // A Terraform of ours was here before, and has ended.
+    stage.swap(0, &["next"]);
+    let script = "import datetime, fcntl, getpass, json, socket, sys\nf = open('terraform.tfstate', 'r+')\nfcntl.lockf(f, fcntl.LOCK_EX)\n\
+        info = {'ID': 'x', 'Operation': 'OperationTypeApply', 'Who': getpass.getuser() + '@' + socket.gethostname(), 'Version': '1', 'Created': datetime.datetime.now(datetime.timezone.utc).isoformat(), 'Path': 'terraform.tfstate', 'Info': ''}\n\
         json.dump(info, open('.terraform.tfstate.lock.info', 'w'))\nprint('locked', flush=True)\nsys.stdin.read()\n";
     let mut other = std::process::Command::new("python3")
         .args(["-c", script])
@@ -148,14 +150,14 @@ pub fn locked(stage: &Stage) {
         .spawn()
         .expect("python3 starts");
     other.stdout.as_mut().expect("piped").read_exact(&mut [0; 6]).expect("it says that it has the lock");
-    stage.swap(75, &["run", "--no-wait"]).said("locked by ci@elsewhere");
+    stage.swap(75, &["run", "--no-wait"]).said("the Terraform state is locked by");
     let mut waiting = stage.project.start(&["swap", "local", "next"]);
     waiting.says("the state is locked");
     stage.swap(75, &["next", "--no-wait"]).said("the lock of this checkout is held by");
     drop(other.stdin.take());
     other.wait().expect("it ends");
     assert_eq!(waiting.end().code, Some(0));
-    assert_eq!(stage.stands(), "started green");
+    assert_eq!(stage.stands(), "joined green");
 }
 
 /// One of the forty, through the whole command: nothing is asked, nothing is written.
