@@ -40,8 +40,8 @@ pub(super) fn lines(fact: &SwapFact, steps: bool) -> Vec<Text> {
             let short: String = commit.iter().flat_map(|commit| commit.chars().take(12)).collect();
             let how = match (commit, pushed) {
                 (None, _) => String::new(),
-                (Some(_), true) => format!(", commit {short}, pushed"),
-                (Some(_), false) => format!(", commit {short}, not pushed"),
+                (Some(_), true) => format!(" in commit {short}, pushed"),
+                (Some(_), false) => format!(" in commit {short}, not pushed"),
             };
             vec![verb(Tone::Good, "wrote").add(Tone::Strong, path).add(Tone::Plain, how)]
         }

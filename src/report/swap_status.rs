@@ -163,6 +163,11 @@ impl Status {
                 ]);
             }
         }
+        // Two spaces between columns where there is room; with one, three AMI ids fit into 80 columns, and none is broken.
+        let gap = if width < 90 { 1 } else { 2 };
+        for (n, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, if n == 3 { 0 } else { gap }));
+        }
         table.trim_fmt()
     }
 }
@@ -213,6 +218,31 @@ mod tests {
             "green is off in the tfvars and has 1 instances on AWS",
         ];
         assert_eq!(differences(&tfvars, Some(&terraform), Some(&other)), wanted);
+    }
+
+    #[test]
+    fn no_ami_is_broken_on_a_terminal_of_80_columns() {
+        let ami = "ami-0123456789abcdef0";
+        let mut values = steady(Colour::Green, 2, 4, "elb-test");
+        (values.blue.ami_id, values.green.ami_id) = (ami.to_owned(), ami.to_owned());
+        let live = || LiveSide { amis: vec![ami.to_owned()], ..LiveSide::default() };
+        let status = Status {
+            swap: "production".to_owned(),
+            state: None,
+            says: Vec::new(),
+            marker: None,
+            tfvars: Some(values.clone()),
+            terraform: Ok(values),
+            aws: Ok(Live { blue: live(), green: live() }),
+            differences: Vec::new(),
+            notes: Vec::new(),
+            next: String::new(),
+        };
+        for width in [80, 100] {
+            let text = status.render(false, width);
+            assert_eq!(text.matches(ami).count(), 6, "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+        }
     }
 
     #[test]
