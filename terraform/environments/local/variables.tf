@@ -79,5 +79,5 @@ variable "draining_timeout" {
 variable "health_check_grace_period" {
   type        = number
   description = "Seconds after its start in which an instance is not replaced for being unhealthy."
-  default     = 60
+  default     = 300
 }

@@ -11,6 +11,7 @@ pub mod gates;
 pub mod git;
 mod hostile;
 mod kills;
+mod page;
 pub mod refused;
 pub mod stage;
 mod ways;
