@@ -81,7 +81,7 @@ fn an_alb_a_workspace_and_no_record() {
     }
     let stage = Stage::of("swap-alb", application);
     name_target_groups(&stage);
-    let rate = "gate \"leave\" {\n    timeout = \"2m\"\n    soak    = \"20s\"\n    error_rate {\n      max  = \"1%\"\n      from = \"cloudwatch\"\n    }\n  }";
+    let rate = "gate \"leave\" {\n    timeout = \"2m\"\n    soak    = \"3m\"\n    error_rate {\n      max  = \"1%\"\n      from = \"cloudwatch\"\n    }\n  }";
     stage.project.edit("ovenbird.hcl", "gate \"leave\" { timeout = \"2m\" }", rate);
     stage.push("Target groups");
     whole(&stage);
@@ -208,7 +208,7 @@ fn what_codedeploy_brings_is_waited_for() {
 
     // It fails on the new instances.
     stage.ec2.turn(&json!({ "fail_deployment": { "group": "local-web" } }));
-    stage.swap(1, &["run"]).said("rolled back to `steady`").said("failed on");
+    stage.swap(1, &["run"]).said("rolled back to `steady`").said("ended as Failed");
     assert_eq!(stage.serving(), std::slice::from_ref(&stage.old));
     stage.calm();
 
