@@ -4,7 +4,6 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::project::copy_folder;
 use crate::swap::proof;
 use crate::swap::stage::{ENVIRONMENT, Stage, TFVARS};
 
@@ -41,13 +40,9 @@ pub fn unfit(stage: &Stage) {
 
 /// A second environment of the same kind, `first`, and its swap, which the one of `local` requires.
 fn first(stage: &Stage) {
-    copy_folder(&stage.project.path(ENVIRONMENT), &stage.project.path(FIRST));
-    std::fs::remove_dir_all(stage.project.path(FIRST).join(".terraform")).expect("it was copied");
-    std::fs::remove_file(stage.project.path(FIRST).join("terraform.tfstate")).expect("it was copied");
-    for file in ["main.tf", "network.tf", "balancers.tf", "variables.tfvars"] {
-        let path = format!("{FIRST}/{file}");
-        let text = stage.project.read(&path).replace("\"local-", "\"first-").replace("\"elb-", "\"one-");
-        stage.project.write(&path, &text);
+    for file in stage.git(&["ls-files", "--", ENVIRONMENT]).lines() {
+        let text = stage.project.read(file).replace("\"local-", "\"first-").replace("\"elb-", "\"one-");
+        stage.project.write(&file.replace(ENVIRONMENT, FIRST), &text);
     }
     stage.terraform_in(FIRST, &["init", "-input=false"]);
     stage.terraform_in(FIRST, &["apply", "-input=false", "-auto-approve", "-var-file=variables.tfvars"]);
