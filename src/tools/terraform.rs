@@ -73,8 +73,8 @@ pub struct NotUnderstood(pub String);
 
 /// Attributes whose values may hold secrets, or are too long for anybody to read.
 const NOT_TOLD: &[&str] = &["user_data", "user_data_base64"];
-/// Characters of a value that are shown.
-const SHOWN: usize = 60;
+/// Characters of a value that are shown; a list with the ARN of a target group, which is told from another at its end, is shorter.
+const SHOWN: usize = 120;
 
 /// `show -json` of a plan.
 ///

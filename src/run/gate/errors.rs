@@ -48,7 +48,8 @@ impl Errors {
 
     /// The soak begins, or begins again.
     pub(super) fn begin(&mut self, probing: &Probing<'_>, now: Timestamp) {
-        (self.from, self.before, self.counted, self.read) = (Some(now), probing.counted(), Requests::default(), None);
+        // The first look comes later: CloudWatch refuses a span without length, and has nothing to say of it.
+        (self.from, self.before, self.counted, self.read) = (Some(now), probing.counted(), Requests::default(), Some(Instant::now()));
     }
 
     pub(super) async fn look(
