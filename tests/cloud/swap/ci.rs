@@ -2,6 +2,9 @@
 //!
 //! Must not know ovenbird. Invariant: it ends with the test, and a pull or an apply that fails fails the test.
 
+#![expect(clippy::missing_panics_doc, reason = "test support: a panic is how it fails")]
+#![expect(clippy::disallowed_types, reason = "a test starts processes as a CI does")]
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;

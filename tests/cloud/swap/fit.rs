@@ -48,8 +48,8 @@ fn first(stage: &Stage) {
     stage.terraform_in(FIRST, &["apply", "-input=false", "-auto-approve", "-var-file=variables.tfvars"]);
     let urls: Json = serde_json::from_str(&stage.terraform_in(FIRST, &["output", "-json", "urls"])).expect("JSON");
     let test = urls["one-test"].as_str().expect("it has a URL").to_owned();
-    let text = stage.project.read("ovenbird.hcl");
-    let (head, swap) = text.split_once("swap \"local\"").expect("there is a swap");
+    let pipeline = stage.project.read("ovenbird.hcl");
+    let (head, swap) = pipeline.split_once("swap \"local\"").expect("there is a swap");
     let other = swap.replace("environments/local", "environments/first").replace("\"elb-", "\"one-");
     let other = other.replace(&format!("http://{}", stage.test), &test);
     let emit = format!("emit \"{FIRST}/images.auto.tfvars\" {{\n  web_ami_id = stage.web.id\n}}\n\n");

@@ -47,13 +47,13 @@ pub fn push_refused(stage: &Stage) {
 }
 
 /// The next step's apply fails halfway: the call to `action` that comes after so many of it.
-fn fails_halfway(stage: &Stage, action: &str, after: u32, state: &str) {
+fn fails_halfway(stage: &Stage, action: &str, after: u32, written: &str) {
     let no = json!({ "action": action, "agent": "terraform", "code": "InternalFailure", "message": "not today", "after": after });
     stage.ec2.turn(&json!({ "error": no }));
     stage.swap(1, &["next"]).said("terraform apply failed").said("not today").said("`ovenbird swap local next`");
     stage.calm();
     let status = stage.status();
-    assert_eq!(status["state"]["state"], state, "{action}");
+    assert_eq!(status["state"]["state"], written, "{action}");
     assert!(status["differences"].as_array().is_some_and(|all| !all.is_empty()), "{action}: {status:#}");
 }
 

@@ -7,8 +7,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::harness::{root, tools};
+use crate::harness::root;
 use crate::swap::proof;
+use crate::tools::tools;
 
 struct Clone {
     folder: tempfile::TempDir,
@@ -59,8 +60,12 @@ fn the_page_can_be_followed_word_for_word() {
     assert_eq!(blocks.len(), 2);
     let (well, said) = clone.bash(&blocks.concat());
     assert!(well, "{said}");
-    for wanted in ["steady: blue serves, green is off", "step 4 of 4: blue goes to size 0", "green returns to test", "steady: green serves, blue is off"]
-    {
+    for wanted in [
+        "steady: blue serves, green is off",
+        "step 4 of 4: blue goes to size 0",
+        "green returns to test",
+        "steady: green serves, blue is off",
+    ] {
         assert!(said.contains(wanted), "`{wanted}`\n{said}");
     }
     let steps = said.lines().filter(|line| line.contains(" Swap local: ")).count();

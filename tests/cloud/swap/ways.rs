@@ -47,6 +47,7 @@ fn say_no_record(stage: &Stage) {
 }
 
 /// A whole swap and a way back under the client.
+#[expect(clippy::print_stdout, reason = "figures, for whoever looks")]
 fn whole(stage: &Stage) {
     let client = stage.client();
     stage.swap(0, &["plan"]).said("step 4 of 4");
