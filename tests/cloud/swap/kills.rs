@@ -49,8 +49,7 @@ fn killed_at_random_moments_a_swap_is_resumed_and_loses_no_request() {
         }
         let ran = running.end();
         if proof() {
-            let step =
-                ran.text().lines().filter(|line| line.starts_with("step ") || line.starts_with("back: ")).next_back().map(str::to_owned);
+            let step = ran.text().lines().rfind(|line| line.starts_with("step ") || line.starts_with("back: ")).map(str::to_owned);
             println!("kill {kills} after {moment:?}: {}", step.unwrap_or_else(|| "before a step".to_owned()));
         }
         if n % each == each - 1 {

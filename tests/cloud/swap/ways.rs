@@ -1,4 +1,4 @@
-//! The ways in which a team may have it: ALBs with target groups, a workspace, no record, somebody else's apply, CodeDeploy.
+//! The ways in which a team may have it: ALBs with target groups, a workspace, no record, somebody else's apply, `CodeDeploy`.
 //!
 //! The short form takes a step and the way back with three of them at once. Invariant: in a whole swap the client asks throughout,
 //! and no request of it fails.
