@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::harness::root;
-use crate::swap::proof;
 use crate::tools::tools;
 
 struct Clone {
@@ -39,11 +38,8 @@ impl Drop for Clone {
     }
 }
 
-#[test]
-fn the_page_can_be_followed_word_for_word() {
-    if !proof() {
-        return;
-    }
+/// A clone, and every block of the page in its order.
+pub fn followed_word_for_word() {
     let clone = Clone { folder: tempfile::tempdir().expect("a folder can be made") };
     let path = clone.path();
     let cloned = Command::new("git").args(["clone", "--quiet"]).arg(root()).arg(&path).status().expect("git starts");

@@ -1,15 +1,19 @@
 //! The ways in which a team may have it: ALBs with target groups, a workspace, no record, somebody else's apply, `CodeDeploy`.
 //!
-//! The short form takes a step and the way back with three of them at once. Invariant: in a whole swap the client asks throughout,
+//! One test for all, so that the short form, which takes a step and the way back with three of them at once, counts as one. Invariant: in a whole swap the client asks throughout,
 //! and no request of it fails.
+
+#![expect(clippy::print_stdout, reason = "figures, for whoever looks")]
 
 use serde_json::{Value as Json, json};
 
 use crate::harness::until;
 use crate::project::Project;
 use crate::swap::ci::Ci;
-use crate::swap::proof;
+use crate::swap::fit::required;
+use crate::swap::page::followed_word_for_word;
 use crate::swap::stage::{ENVIRONMENT, Stage, TFVARS};
+use crate::swap::{proof, trouble};
 
 fn setting(project: &Project, line: &str) {
     let path = format!("{ENVIRONMENT}/terraform.tfvars");
@@ -47,7 +51,6 @@ fn say_no_record(stage: &Stage) {
 }
 
 /// A whole swap and a way back under the client.
-#[expect(clippy::print_stdout, reason = "figures, for whoever looks")]
 fn whole(stage: &Stage) {
     let client = stage.client();
     stage.swap(0, &["plan"]).said("step 4 of 4");
@@ -63,23 +66,35 @@ fn whole(stage: &Stage) {
     assert_eq!(counted.failed, [""; 0]);
 }
 
-#[test]
-fn an_alb_a_workspace_and_no_record() {
-    if !proof() {
-        let mut stage = Stage::of("swap-ways", |project| {
-            application(project);
-            workspace(project);
-        });
-        name_target_groups(&stage);
-        say_workspace(&mut stage);
-        say_no_record(&stage);
-        let head = stage.git(&["rev-parse", "HEAD"]);
-        stage.swap(0, &["next"]);
-        assert_eq!(stage.stands(), "started green");
-        stage.swap(0, &["rollback"]);
-        assert_eq!((stage.stands().as_str(), stage.git(&["rev-parse", "HEAD"])), ("steady blue", head));
-        return;
-    }
+/// In the proof, each on an environment of its own.
+const WAYS: &[(&str, fn())] = &[
+    ("alb", alb),
+    ("workspace", in_a_workspace),
+    ("no record", no_record),
+    ("external", external),
+    ("codedeploy", codedeploy),
+    ("requires", required),
+    ("page", followed_word_for_word),
+];
+
+/// A step and the way back with three of them at once.
+fn short() {
+    let mut stage = Stage::of("swap-ways", |project| {
+        application(project);
+        workspace(project);
+    });
+    name_target_groups(&stage);
+    say_workspace(&mut stage);
+    say_no_record(&stage);
+    let head = stage.git(&["rev-parse", "HEAD"]);
+    stage.swap(0, &["next"]);
+    assert_eq!(stage.stands(), "started green");
+    stage.swap(0, &["rollback"]);
+    assert_eq!((stage.stands().as_str(), stage.git(&["rev-parse", "HEAD"])), ("steady blue", head));
+}
+
+/// ALBs with target groups, and an error rate that `CloudWatch` counts.
+fn alb() {
     let stage = Stage::of("swap-alb", application);
     name_target_groups(&stage);
     let rate = "gate \"leave\" {\n    timeout = \"2m\"\n    soak    = \"3m\"\n    error_rate {\n      max  = \"1%\"\n      from = \"cloudwatch\"\n    }\n  }";
@@ -88,11 +103,8 @@ fn an_alb_a_workspace_and_no_record() {
     whole(&stage);
 }
 
-#[test]
-fn an_environment_in_a_workspace() {
-    if !proof() {
-        return;
-    }
+/// The environment is in a workspace.
+fn in_a_workspace() {
     let mut stage = Stage::of("swap-workspace", workspace);
     say_workspace(&mut stage);
     stage.push("In a workspace");
@@ -109,11 +121,8 @@ fn an_environment_in_a_workspace() {
     assert!(!stage.project.path(ENVIRONMENT).join("terraform.tfstate").exists(), "the state is that of the workspace");
 }
 
-#[test]
-fn nothing_is_recorded_where_nobody_wants_it() {
-    if !proof() {
-        return;
-    }
+/// Nothing is recorded where nobody wants it.
+fn no_record() {
     let stage = Stage::new("swap-none");
     say_no_record(&stage);
     stage.push("No record");
@@ -123,11 +132,8 @@ fn nothing_is_recorded_where_nobody_wants_it() {
     assert_eq!((stage.git(&["rev-parse", "HEAD"]), stage.git(&["diff", "--name-only"]).trim()), (head, TFVARS));
 }
 
-#[test]
-fn somebody_else_applies() {
-    if !proof() {
-        return;
-    }
+/// Somebody else applies.
+fn external() {
     let stage = Stage::of("swap-external", |project| {
         let state = project.beside("state/terraform.tfstate");
         let backend = format!("terraform {{\n  backend \"local\" {{\n    path = \"{}\"\n  }}\n}}\n", state.display());
@@ -176,11 +182,8 @@ fn somebody_else_applies() {
     assert_eq!(client.end().failed, [""; 0]);
 }
 
-#[test]
-fn what_codedeploy_brings_is_waited_for() {
-    if !proof() {
-        return;
-    }
+/// What `CodeDeploy` brings is waited for.
+fn codedeploy() {
     let stage = Stage::new("swap-codedeploy");
     let client = stage.client();
     let deploy = |key: &str| {
@@ -217,4 +220,18 @@ fn what_codedeploy_brings_is_waited_for() {
     ran.said("codedeploy local-web/local-web");
     assert_eq!((stage.stands().as_str(), stage.serving()), ("steady green", vec![stage.new.clone()]));
     assert_eq!(client.end().failed, [""; 0]);
+}
+
+#[test]
+fn each_way_of_having_it_goes_there_and_back() {
+    if !proof() {
+        return short();
+    }
+    let only = trouble();
+    let wanted: Vec<_> = WAYS.iter().filter(|way| only.is_empty() || only.split(',').any(|name| name == way.0)).collect();
+    assert!(!wanted.is_empty(), "no way is called `{only}`");
+    for (name, way) in wanted {
+        println!("{name}");
+        way();
+    }
 }
