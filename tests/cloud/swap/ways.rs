@@ -1,7 +1,7 @@
 //! The ways in which a team may have it: ALBs with target groups, a workspace, no record, somebody else's apply, `CodeDeploy`.
 //!
-//! One test for all, so that the short form, which takes a step and the way back with three of them at once, counts as one. Invariant: in a whole swap the client asks throughout,
-//! and no request of it fails.
+//! One test for all, so that the short form, which takes a step and the way back with three of them at once, counts as one.
+//! Invariant: in a whole swap the client asks throughout, and no request of it fails.
 
 #![expect(clippy::print_stdout, reason = "figures, for whoever looks")]
 
