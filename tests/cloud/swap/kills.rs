@@ -38,7 +38,8 @@ fn killed_at_random_moments_a_swap_is_resumed_and_loses_no_request() {
     };
     let (mut kills, mut not_resumed) = (0, 0);
     for (n, moment) in moments(longest).enumerate() {
-        if kills == count {
+        // The short form takes that many moments, whether or not one was of a swap.
+        if kills == count || (!proof() && n == count) {
             break;
         }
         let mut running = stage.project.start(&["swap", "local", if n % 4 == 3 { "rollback" } else { "run" }]);
