@@ -16,7 +16,7 @@ from typing import Any
 from local_ec2.testing import Running, until
 
 HEALTH = {"Target": "HTTP:80/health", "Interval": 5, "Timeout": 2, "UnhealthyThreshold": 2, "HealthyThreshold": 2}
-PATIENCE = 120.0
+PATIENCE = 480.0
 PROOF = os.environ.get("OVENBIRD_PROOF") == "1"
 """Long forms; see `make proof`."""
 ZONES = ["ap-northeast-1a", "ap-northeast-1c"]
