@@ -185,8 +185,10 @@ mod tests {
     #[tokio::test]
     async fn a_grandchild_that_ignores_the_interrupt_is_killed_so_that_its_parent_can_clean_up() {
         // The leader waits for a child that ignores SIGINT, as Packer waits for a hanging ssh.
-        let script = "trap : INT; (trap '' INT; exec sleep 60) & echo up; while kill -0 $! 2>/dev/null; do wait $!; done; echo cleaned";
-        let (exit, log) = stopped(script, SHORT, std::future::pending()).await;
+        let script = "trap : INT; (trap '' INT; echo up; exec sleep 60) & while kill -0 $! 2>/dev/null; do wait $!; done; echo cleaned";
+        // Time to clean up, on a machine that has other things to do.
+        let waits = Waits { alone: Duration::from_mins(8), ..SHORT };
+        let (exit, log) = stopped(script, waits, std::future::pending()).await;
         assert_eq!((exit, log.as_str()), (Exit::Code(0), "up\nKilled\ncleaned\n"));
     }
 
