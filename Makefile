@@ -10,7 +10,7 @@ help: ## this list
 tools: ## install what lacks: Docker, Packer and its plugins, ansible-core, moto, a Debian 12 image, a Terraform provider (into .tools/)
 	@dev/install
 
-demo: tools ## the example pipeline on a local EC2: plan, dry run, build, emit, and what a change rebuilds
+demo: tools ## the small example on a local EC2: plan, dry run, build, emit, and what a change rebuilds
 	@. "$${OVENBIRD_TOOLS_DIR:-.tools}/env.sh" && cargo build --locked && dev/demo
 
 test: tools ## everything, the runs against the local EC2 included

@@ -82,12 +82,9 @@ def real_playbook(name: str, files: int = 4) -> str:
 
 
 def example(folder: Path, name: str | None = None) -> Path:
-    """A copy of this repository's own pipeline, under another name where Docker images are made."""
-    for part in ("packer", "ansible", "terraform"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns(".terraform*", "__pycache__", "*.tfstate*"))
-    for part in ("ovenbird.hcl", "ovenbird.lock", "ansible.cfg"):
-        if (ROOT / part).exists():
-            shutil.copy(ROOT / part, folder)
+    """A copy of examples/small, under another name where Docker images are made."""
+    ignored = shutil.ignore_patterns(".terraform*", "__pycache__", "*.tfstate*", ".ovenbird")
+    shutil.copytree(ROOT / "examples/small", folder, ignore=ignored, dirs_exist_ok=True)
     if name:
         path = folder / "ovenbird.hcl"
         path.write_text(path.read_text().replace('pipeline "example"', f'pipeline "{name}"', 1))

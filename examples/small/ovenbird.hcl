@@ -1,4 +1,4 @@
-# The example pipeline: a base image and two apps on it. `make demo` runs it on a local EC2.
+# The small example: a base image and two apps on it. `make demo` runs it on a local EC2.
 # Owns what is built from what; which source AMI that is stands in ovenbird.lock, written by `ovenbird update`.
 
 pipeline "example" {
