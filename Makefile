@@ -7,7 +7,7 @@ SHELL := /bin/bash
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
-tools: ## install what lacks: Docker, Packer and its plugins, ansible-core, moto, a Debian 12 image, a Terraform provider (into .tools/)
+tools: ## install what lacks: Docker, Packer and its plugins, ansible-core, moto, a Debian 12 image, a Terraform provider, consul (into .tools/)
 	@dev/install
 
 demo: tools ## the small example on a local EC2: plan, dry run, build, emit, and what a change rebuilds
