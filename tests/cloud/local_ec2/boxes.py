@@ -11,6 +11,7 @@ import subprocess
 import threading
 import uuid
 from pathlib import Path
+from typing import NamedTuple
 
 from . import LABEL
 from .seed import KEEP_HOSTS, init_command
@@ -19,6 +20,13 @@ from .turns import aside
 
 class DockerError(RuntimeError):
     """Docker refused; the message is its last line."""
+
+
+class Addresses(NamedTuple):
+    """Of one instance; the same twice when it is on one network."""
+
+    private: str
+    public: str
 
 
 def docker(*args: str, timeout: float = 120) -> str:
@@ -64,14 +72,14 @@ class Boxes:
             return self._flags
 
     @aside
-    def start(self, instance_id: str, image: str) -> str:
-        """Boot an instance from `image` with the seed in `folder/instance_id`; gives back its address."""
+    def start(self, instance_id: str, image: str, networks: tuple[str, ...] = ()) -> Addresses:
+        """Boot an instance from `image` with the seed in `folder/instance_id`, on these Docker networks, the private one first."""
         seed = self.folder / instance_id
         name = f"{instance_id}-{self.server_id}"
         try:
             docker(
-                "run", "--detach", "--name", name, "--label", self.label, "--label", f"{LABEL}.instance={instance_id}",
-                *self.flags()[1],
+                "create", "--name", name, "--label", self.label, "--label", f"{LABEL}.instance={instance_id}",
+                *self.flags()[1], *(["--network", networks[0]] if networks else []),
                 "--tmpfs", "/run:exec,mode=755", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec,mode=1777",
                 "-v", f"{seed / 'nocloud'}:/var/lib/cloud/seed/nocloud:ro",
                 "-v", f"{seed / 'local-ec2.cfg'}:/etc/cloud/cloud.cfg.d/99-local-ec2.cfg:ro",
@@ -80,13 +88,17 @@ class Boxes:
                 "--entrypoint", "/bin/sh", "--user", "0", "--workdir", "/", "--no-healthcheck",
                 image, *init_command(),
             )  # fmt: skip
-            return self.address(instance_id)
+            # Before it starts: what asks for its addresses at boot must find them all.
+            for network in networks[1:]:
+                docker("network", "connect", network, name)
+            docker("start", name)
+            return self.addresses(instance_id, networks)
         except BaseException:
             self.remove(instance_id)
             raise
 
     @aside
-    def start_light(self, instance_id: str, image: str) -> str:
+    def start_light(self, instance_id: str, image: str) -> Addresses:
         """Start an instance of a light AMI: one process, no systemd, on the address in a second."""
         try:
             docker(
@@ -97,19 +109,20 @@ class Boxes:
                 "--entrypoint", "python3", "--user", "0", "--workdir", "/", "--no-healthcheck",
                 image, "-S", "-E", "/light_server.py",
             )  # fmt: skip
-            return self.address(instance_id)
+            return self.addresses(instance_id)
         except BaseException:
             self.remove(instance_id)
             raise
 
-    def address(self, instance_id: str) -> str:
-        networks = json.loads(
+    def addresses(self, instance_id: str, networks: tuple[str, ...] = ()) -> Addresses:
+        """On these networks, the private one first; none named: on the one that it is on."""
+        found = json.loads(
             docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", f"{instance_id}-{self.server_id}")
         )
-        for network in networks.values():
-            if network.get("IPAddress"):
-                return str(network["IPAddress"])
-        raise DockerError(f"{instance_id} has no address: it ended while starting")
+        having = [str(found[one]["IPAddress"]) for one in networks or found if found.get(one, {}).get("IPAddress")]
+        if not having:
+            raise DockerError(f"{instance_id} has no address: it ended while starting")
+        return Addresses(having[0], having[-1])
 
     @aside
     def stop(self, instance_id: str) -> None:
@@ -126,9 +139,9 @@ class Boxes:
         )  # fmt: skip
 
     @aside
-    def restart(self, instance_id: str) -> str:
+    def restart(self, instance_id: str, networks: tuple[str, ...] = ()) -> Addresses:
         docker("start", f"{instance_id}-{self.server_id}")
-        return self.address(instance_id)
+        return self.addresses(instance_id, networks)
 
     @aside
     def remove(self, instance_id: str) -> None:

@@ -1,11 +1,12 @@
-# Owns: the certificate file of a TLS listener. Must not: know load balancers.
-# Invariant: the file is in the server's folder, readable by us alone, and written once per certificate.
+# Owns: the certificates of TLS listeners, and their files. Must not: know load balancers.
+# Invariant: a file is in the server's folder, readable by us alone, and written once per certificate.
 """Certificates of IAM and ACM as HAProxy reads them."""
 
 from __future__ import annotations
 
 import datetime
 import hashlib
+import ipaddress
 import os
 from pathlib import Path
 
@@ -44,6 +45,32 @@ def self_signed(name: str) -> tuple[bytes, bytes]:
     )  # fmt: skip
     plain = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return made.public_bytes(serialization.Encoding.PEM), plain
+
+
+def authority(name: str, names: list[str], addresses: list[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> tuple[str, str]:
+    """A CA of one's own, and certificate with key, signed by it, of a server with these names and addresses."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    now = datetime.datetime.now(datetime.timezone.utc)
+    issuer_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+
+    def begun(who: str, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder().subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, who)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])).public_key(public)
+            .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=30))
+        )  # fmt: skip
+
+    issuer = begun(name, issuer_key.public_key()).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).sign(issuer_key, hashes.SHA256())
+    alternatives = x509.SubjectAlternativeName([*(x509.DNSName(one) for one in names), *(x509.IPAddress(one) for one in addresses)])
+    leaf = begun(names[0], key.public_key()).add_extension(alternatives, critical=False).sign(issuer_key, hashes.SHA256())
+    plain = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem_of = serialization.Encoding.PEM
+    return issuer.public_bytes(pem_of).decode(), (leaf.public_bytes(pem_of) + plain).decode()
 
 
 def pem(arn: str | None, folder: Path) -> str:

@@ -1,5 +1,5 @@
 # Owns: the control endpoint of the tests: turning knobs, reading calls, asking what is left in the account.
-# Must not: change anything in moto but pending images and new light AMIs, on request.
+# Must not: change anything in moto but pending images and new AMIs that nothing built, on request.
 # Invariant: `left` is computed from moto and Docker at the moment of the question, never from what we remember having made.
 """`/_local/…`: JSON in, JSON out."""
 
@@ -15,6 +15,7 @@ from .front import Calls
 from .images import Images
 from .knobs import KnobError, Knobs
 from .light import Light
+from .networks import Networks
 from .terraform import Terraform
 from .turns import in_moto
 
@@ -27,14 +28,16 @@ class Control:
     """The endpoint's requests, by method and path."""
 
     def __init__(
-        self, knobs: Knobs, calls: Calls, images: Images, boxes: Boxes, light: Light, balancers: Balancers, terraform: Terraform, about: dict[str, Any]
-    ) -> None:
+        self, knobs: Knobs, calls: Calls, images: Images, boxes: Boxes, light: Light, balancers: Balancers, networks: Networks,
+        terraform: Terraform, about: dict[str, Any],
+    ) -> None:  # fmt: skip
         self.knobs = knobs
         self.calls = calls
         self.images = images
         self.boxes = boxes
         self.light = light
         self.balancers = balancers
+        self.networks = networks
         self.terraform = terraform
         self.about = about
 
@@ -46,7 +49,10 @@ class Control:
             ("DELETE", "/_local/knobs"): self._reset_knobs,
             ("GET", "/_local/calls"): self.calls.public,
             ("POST", "/_local/calls/reset"): self._reset_calls,
+            ("POST", "/_local/images"): lambda: self._image(body),
             ("POST", "/_local/images/release"): self._release,
+            ("GET", "/_local/networks"): self.networks.public,
+            ("POST", "/_local/networks"): lambda: self.networks.lay(json.loads(body or b"{}")),
             ("GET", "/_local/left"): self.left,
             ("POST", "/_local/light"): lambda: self._light(body),
             ("GET", "/_local/balancers"): self.balancers.public,
@@ -83,6 +89,10 @@ class Control:
     def _light(self, body: bytes) -> Any:
         with in_moto():
             return self.light.register(json.loads(body or b"{}"))
+
+    def _image(self, body: bytes) -> Any:
+        with in_moto():
+            return self.images.adopt(json.loads(body or b"{}"))
 
     def _release(self) -> Any:
         self.images.release(_backends())

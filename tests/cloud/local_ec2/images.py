@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -15,9 +15,9 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.responses.amis import AmisResponse
 
-from . import ACCOUNT
+from . import ACCOUNT, DEFAULT_REGION
 from .boxes import Boxes, DockerError
-from .knobs import Knobs
+from .knobs import KnobError, Knobs
 
 NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
 
@@ -148,6 +148,37 @@ class Images:
             with self._lock:
                 self._copies[backend.region_name, token] = ami.id
         return ActionResult({"ImageId": ami.id})
+
+    def adopt(self, spec: Any) -> dict[str, Any]:
+        """An AMI of a Docker image that is there already, such as a dry run's. The image is not ours: it stays when the AMI goes."""
+        docker_image = spec.get("docker") if isinstance(spec, dict) else None
+        if not isinstance(docker_image, str) or not self.boxes.exists(docker_image):
+            raise KnobError(f"an image wants `docker`, the name of a Docker image that is there, got {docker_image!r}")
+        return self.adopted({name: value for name, value in spec.items() if name != "docker"}, "an image", docker_image)
+
+    def adopted(self, spec: Any, what: str, docker_image: str) -> dict[str, Any]:
+        """`{"name", "region", "architecture", "tags"}`, all optional → a new image that boots `docker_image`. Called with a turn in moto."""
+        from moto.ec2.models import ec2_backends
+        from moto.ec2.utils import random_ami_id
+
+        if not isinstance(spec, dict):
+            raise KnobError(f"{what} is an object, got {spec!r}")
+        if unknown := sorted(set(spec) - {"name", "region", "architecture", "tags"}):
+            raise KnobError(f"{what} has no `{unknown[0]}`; it has name, region, architecture, tags")
+        region = spec.get("region", DEFAULT_REGION)
+        backend, ami_id = ec2_backends[ACCOUNT][region], random_ami_id()
+        ami = Ami(
+            backend, ami_id, name=spec.get("name", f"local-{ami_id}"), description="not built", owner_id=ACCOUNT, public=False,
+            virtualization_type="hvm", architecture=spec.get("architecture", "x86_64"),
+            creation_date=datetime.now(timezone.utc).replace(tzinfo=None), image_location=f"{ACCOUNT}/local",
+            hypervisor="xen", root_device_type="ebs", root_device_name="/dev/xvda", region_name=f"{region}a", boot_mode="uefi-preferred",
+        )  # fmt: skip
+        ami.ena_support = True
+        ami.polls_left, ami.end_state, ami.end_reason = 0, "available", ""
+        ami.add_tags(spec.get("tags", {}))
+        backend.amis[ami_id] = ami
+        self.docker_of[ami_id] = docker_image
+        return {"id": ami_id, "name": ami.name, "region": region, "snapshot": ami.ebs_snapshot.id}
 
     # --- looking -----------------------------------------------------------------------------------------------------
 

@@ -15,10 +15,11 @@ from typing import Any
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.models.security_groups import SecurityGroupBackend
 
-from .boxes import Boxes, DockerError
+from .boxes import Addresses, Boxes, DockerError
 from .images import Images, fault
 from .knobs import Knobs
 from .light import PREFIX, Light
+from .networks import Networks
 from .seed import write_seed
 
 _run = InstanceBackend.run_instances
@@ -42,11 +43,12 @@ def user_data_bytes(user_data: Any) -> bytes:
 class Instances:
     """The instances of one server, in all regions."""
 
-    def __init__(self, boxes: Boxes, knobs: Knobs, images: Images, light: Light) -> None:
+    def __init__(self, boxes: Boxes, knobs: Knobs, images: Images, light: Light, networks: Networks) -> None:
         self.boxes = boxes
         self.knobs = knobs
         self.images = images
         self.light = light
+        self.networks = networks
         self._lock = threading.Lock()
         self._tokens: dict[tuple[str, str], Any] = {}
 
@@ -115,10 +117,10 @@ class Instances:
         instance._state.name, instance._state.code = "pending", 0
         if image.startswith(PREFIX):
             self.light.seed(instance)
-            address = self.boxes.start_light(instance.id, image.removeprefix(PREFIX))
+            addresses = self.boxes.start_light(instance.id, image.removeprefix(PREFIX))
         else:
-            address = self.boxes.start(instance.id, image)
-        _address(instance, address)
+            addresses = self.boxes.start(instance.id, image, self.networks.of(backend.region_name))
+        _address(instance, addresses)
         instance._state.name, instance._state.code = "running", 16
 
     # --- the rest of its life ------------------------------------------------------------------------------------------
@@ -127,7 +129,7 @@ class Instances:
         started = _start(backend, instance_ids)
         for instance, _ in started:
             if getattr(instance, "boxed", False):
-                _address(instance, self.boxes.restart(instance.id))
+                _address(instance, self.boxes.restart(instance.id, self.networks.of(backend.region_name)))
         return started
 
     def stop(self, backend: Any, instance_ids: list[str]) -> Any:
@@ -166,13 +168,13 @@ class Instances:
         return _delete_group(backend, *args, **kwargs)
 
 
-def _address(instance: Instance, address: str) -> None:
-    """The container's address is both the private and the public one: both are reachable from this host."""
+def _address(instance: Instance, addresses: Addresses) -> None:
+    """The container's address is both the private and the public one, unless regions are networks; all are reachable from this host."""
     for nic in instance.nics.values():
-        nic.private_ip_address = address
-        nic.public_ip = address
+        nic.private_ip_address = addresses.private
+        nic.public_ip = addresses.public
         for one in nic.private_ip_addresses:
-            one["PrivateIpAddress"] = address
+            one["PrivateIpAddress"] = addresses.private
 
 
 def _root_volume(instance: Instance) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from . import ACCOUNT, DEFAULT_REGION
+from . import ACCOUNT
 from .certificates import self_signed
-from .knobs import KnobError, Knobs
+from .images import Images
+from .knobs import Knobs
 
 PREFIX = "light:"
 """Before the name of a Docker image: boot it with the light server as its only process."""
@@ -22,37 +22,16 @@ PREFIX = "light:"
 class Light:
     """The light AMIs of one server."""
 
-    def __init__(self, folder: Path, knobs: Knobs, docker_of: dict[str, str], image: str) -> None:
+    def __init__(self, folder: Path, knobs: Knobs, images: Images, image: str) -> None:
         self.folder = folder
         self.knobs = knobs
-        self.docker_of = docker_of
+        self.images = images
         self.image = image
         self._pem = b""
 
     def register(self, spec: Any) -> dict[str, Any]:
         """`{"name", "region", "architecture", "tags", "count"}` → the new image. Called with a turn in moto."""
-        from moto.ec2.models import ec2_backends
-        from moto.ec2.models.amis import Ami
-        from moto.ec2.utils import random_ami_id
-
-        if not isinstance(spec, dict):
-            raise KnobError(f"a light AMI is an object, got {spec!r}")
-        if unknown := sorted(set(spec) - {"name", "region", "architecture", "tags"}):
-            raise KnobError(f"a light AMI has no `{unknown[0]}`; it has name, region, architecture, tags")
-        region = spec.get("region", DEFAULT_REGION)
-        backend, ami_id = ec2_backends[ACCOUNT][region], random_ami_id()
-        ami = Ami(
-            backend, ami_id, name=spec.get("name", f"light-{ami_id}"), description="light", owner_id=ACCOUNT, public=False,
-            virtualization_type="hvm", architecture=spec.get("architecture", "x86_64"),
-            creation_date=datetime.now(timezone.utc).replace(tzinfo=None), image_location=f"{ACCOUNT}/light",
-            hypervisor="xen", root_device_type="ebs", root_device_name="/dev/xvda", region_name=f"{region}a", boot_mode="uefi-preferred",
-        )  # fmt: skip
-        ami.ena_support = True
-        ami.polls_left, ami.end_state, ami.end_reason = 0, "available", ""
-        ami.add_tags(spec.get("tags", {}))
-        backend.amis[ami_id] = ami
-        self.docker_of[ami_id] = PREFIX + self.image
-        return {"id": ami_id, "name": ami.name, "region": region, "snapshot": ami.ebs_snapshot.id}
+        return self.images.adopted(spec, "a light AMI", PREFIX + self.image)
 
     def seed(self, instance: Any) -> None:
         """Beside cloud-init's files, since that folder is mounted already."""

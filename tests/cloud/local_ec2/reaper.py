@@ -21,7 +21,7 @@ def _lines(*args: str) -> list[str]:
 
 
 def sweep(server_id: str) -> int:
-    """Remove every container and image of this server; gives back how many were seen."""
+    """Remove every container, image and network of this server; gives back how many were seen."""
     wanted = f"label={LABEL}={server_id}"
     containers = _lines("ps", "--all", "--quiet", "--filter", wanted)
     if containers:
@@ -33,7 +33,10 @@ def sweep(server_id: str) -> int:
     images = _lines("images", "--quiet", "--filter", wanted)
     if images:
         _lines("rmi", "--force", *images)
-    return len(containers) + len(names) + len(images)
+    networks = _lines("network", "ls", "--quiet", "--filter", wanted)
+    if networks:
+        _lines("network", "rm", *networks)
+    return len(containers) + len(names) + len(images) + len(networks)
 
 
 def end_processes(folder: str) -> None:

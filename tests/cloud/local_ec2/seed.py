@@ -67,7 +67,7 @@ CLOUD_CFG = {
             "shell": "/bin/bash",
         },
     },
-    "cloud_init_modules": ["bootcmd", "write-files", "users-groups", "ssh"],
+    "cloud_init_modules": ["bootcmd", "write-files", "ca-certs", "users-groups", "ssh"],
     "cloud_config_modules": ["runcmd"],
     "cloud_final_modules": ["package-update-upgrade-install", "scripts-per-once", "scripts-per-boot", "scripts-per-instance", "scripts-user", "final-message"],
 }
@@ -82,7 +82,8 @@ BOOT = r"""
 cat /etc/resolv.conf > /run/resolv.conf.docker 2>/dev/null
 for f in resolv.conf hosts hostname; do umount /etc/$f 2>/dev/null; done
 [ -L /etc/resolv.conf ] || cat /run/resolv.conf.docker > /etc/resolv.conf
-ip=$(hostname -I 2>/dev/null | cut -d' ' -f1)
+ip=$(ip -4 -brief address show eth0 2>/dev/null | sed 's/.* \([0-9.]*\)\/.*/\1/')
+[ -n "$ip" ] || ip=$(hostname -I 2>/dev/null | cut -d' ' -f1)
 hostname "ip-$(echo "${ip:-127-0-0-1}" | tr . -)"
 hostname > /etc/hostname
 [ -e /var/lib/local-ec2/hosts ] && cp -p /var/lib/local-ec2/hosts /etc/hosts

@@ -40,6 +40,7 @@ from .instances import Instances  # noqa: E402
 from .knobs import Knobs  # noqa: E402
 from .light import Light  # noqa: E402
 from .metrics import Metrics  # noqa: E402
+from .networks import Networks  # noqa: E402
 from .scaler import Scaler  # noqa: E402
 from .terraform import Terraform  # noqa: E402
 from .watch import Watch, stopped  # noqa: E402
@@ -86,21 +87,22 @@ class Server:
                 raise CannotStart(f"Docker has no image `{image}`; `make tools` makes it")
         knobs, calls = Knobs(instant), Calls()
         self.images = Images(self.boxes, knobs)
-        light = Light(self.folder, knobs, self.images.docker_of, image)
+        light = Light(self.folder, knobs, self.images, image)
         images_module.patch(self.images)
-        instances_module.patch(Instances(self.boxes, knobs, self.images, light))
+        self.networks = Networks(self.id, self.boxes.label, self.folder)
+        instances_module.patch(Instances(self.boxes, knobs, self.images, light, self.networks))
         templates.patch()
         terraform_gaps.patch()
         self._scaling(knobs, instant)
         registered = sources.register(ec2_backends[ACCOUNT], image, self.images.docker_of)
 
         self.about: dict[str, Any] = {}
-        control = Control(knobs, calls, self.images, self.boxes, light, self.balancers, Terraform(self.about), self.about)
+        control = Control(knobs, calls, self.images, self.boxes, light, self.balancers, self.networks, Terraform(self.about), self.about)
         front = Cbor(Front(DomainDispatcherApplication(create_backend_app), control, knobs, calls, self._answered))
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._http = make_server("127.0.0.1", port, front, threaded=True, request_handler=_Handler)
         self._http.daemon_threads = True
-        endpoint = f"http://127.0.0.1:{self._http.server_port}"
+        endpoint = self.networks.endpoint = f"http://127.0.0.1:{self._http.server_port}"
         self.about.update(
             endpoint=endpoint, control=f"{endpoint}/_local", pid=os.getpid(), id=self.id,
             base_image=image, cgroups=self.cgroups, images=registered,
@@ -148,6 +150,7 @@ class Server:
         if hasattr(self, "scaler"):
             self.scaler.close()
             self.balancers.close()
+            self.networks.close()
         if hasattr(self, "_thread"):
             self._http.shutdown()
             self._http.server_close()

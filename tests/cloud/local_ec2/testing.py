@@ -58,10 +58,10 @@ class Running:
         return self.control("POST", "knobs", spec)
 
     def docker_things(self) -> list[str]:
-        """Containers and images that carry this server's label."""
+        """Containers, images and networks that carry this server's label."""
         wanted = f"label=ovenbird.local-ec2={self.about['id']}"
         found = []
-        for what in (["ps", "--all", "--quiet"], ["images", "--quiet"]):
+        for what in (["ps", "--all", "--quiet"], ["images", "--quiet"], ["network", "ls", "--quiet"]):
             out = subprocess.run(["docker", *what, "--filter", wanted], capture_output=True, text=True, check=True)
             found += out.stdout.split()
         return found
