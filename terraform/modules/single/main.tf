@@ -8,7 +8,7 @@ resource "aws_launch_template" "this" {
   key_name               = var.key_name
   vpc_security_group_ids = var.security_group_ids
 
-  user_data = base64encode(templatefile(coalesce(var.user_data_template, "${path.module}/user_data.yml.tftpl"), {
+  user_data = base64encode(var.user_data != null ? var.user_data : templatefile(coalesce(var.user_data_template, "${path.module}/user_data.yml.tftpl"), {
     environment = var.environment
     variables   = var.variables
   }))

@@ -90,6 +90,12 @@ variable "user_data_template" {
   description = "Path of a template for the user data, given `environment` and `variables`; default: the module's `user_data.yml.tftpl`, which writes them to /etc/default/instance."
 }
 
+variable "user_data" {
+  type        = string
+  default     = null
+  description = "The user data itself, in place of a template and `variables`."
+}
+
 variable "variables" {
   type        = map(string)
   default     = {}

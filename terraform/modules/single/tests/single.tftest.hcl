@@ -58,6 +58,20 @@ run "roll_can_be_switched_off" {
   }
 }
 
+run "user_data_is_taken_as_it_is" {
+  command = plan
+
+  variables {
+    user_data = "#cloud-config\n{}\n"
+    variables = { NAME = "unused" }
+  }
+
+  assert {
+    condition     = base64decode(aws_launch_template.this.user_data) == "#cloud-config\n{}\n"
+    error_message = "The user data is not what was given."
+  }
+}
+
 run "what_cannot_be_is_refused" {
   command = plan
 

@@ -1,0 +1,12 @@
+# What this module needs. Must not: configure the provider; the environment does.
+
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 6.0"
+    }
+  }
+}
