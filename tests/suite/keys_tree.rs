@@ -177,14 +177,14 @@ impl Keys {
         Self { folder, environment: BTreeMap::new(), memory: Remembering::default() }
     }
 
-    /// This repository's own pipeline: the files that git knows.
+    /// The pipeline of `examples/small`; what are links there are files here.
     pub(crate) fn example() -> Self {
         let keys = Self::empty();
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/small");
         for part in ["ansible", "packer", "terraform", "ansible.cfg", "ovenbird.hcl", "ovenbird.lock"] {
-            for file in ignore::WalkBuilder::new(here.join(part)).hidden(false).build().map(Result::unwrap) {
+            for file in ignore::WalkBuilder::new(here.join(part)).hidden(false).follow_links(true).build().map(Result::unwrap) {
                 if file.file_type().is_some_and(|kind| kind.is_file()) {
-                    let name = file.path().strip_prefix(here).unwrap().to_str().unwrap().to_owned();
+                    let name = file.path().strip_prefix(&here).unwrap().to_str().unwrap().to_owned();
                     keys.write(&name, std::fs::read(file.path()).unwrap());
                 }
             }

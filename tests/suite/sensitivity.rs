@@ -122,7 +122,7 @@ fn named_by_pipeline(keys: &Keys, name: &str) -> bool {
 }
 
 #[test]
-fn every_input_of_this_repositorys_pipeline_moves_its_stages_and_what_stands_on_them() {
+fn every_input_of_the_small_example_moves_its_stages_and_what_stands_on_them() {
     every_input_counts(&Keys::example(), 60);
 }
 

@@ -1,6 +1,6 @@
 //! What must not move a key: where the checkout lies, who looks at it, with what settings, in which order, and when.
 //!
-//! Two pipelines: this repository's own, and the tree that has an input of every class. Invariant: what a person's settings could
+//! Two pipelines: the small example's, and the tree that has an input of every class. Invariant: what a person's settings could
 //! change is tried through the real binary, in a process that has them.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
