@@ -67,6 +67,7 @@ ensure_releases() {
   consul=$built
   go_tool consul-template "$ROOT/dev/consul-template" $at/consul-template "$CONSUL_TEMPLATE_VERSION" $at/consul-template/version.VersionPrerelease= "20 s"
   consul_template=$built
+  ln -sfn "$consul" "$TOOLS/bin/consul"   # the tests of the modules ask a real agent
   goarch=$(go env GOARCH)
   stretcher_name=stretcher_v${STRETCHER_VERSION}_linux_$goarch.tar.gz
   address=$(bridge_address)
