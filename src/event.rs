@@ -35,6 +35,8 @@ pub enum StepKind {
     Build,
     /// Change tags of an AMI that is kept.
     Retag,
+    /// Check an instance of a finished AMI.
+    Verify,
 }
 
 impl StepKind {
@@ -44,6 +46,7 @@ impl StepKind {
             Self::DryRun => "dry-run",
             Self::Build => "build",
             Self::Retag => "retag",
+            Self::Verify => "verify",
         }
     }
 }
@@ -100,6 +103,9 @@ pub enum Event {
         /// AMIs whose tags alone differ.
         #[serde(default)]
         to_retag: usize,
+        /// AMIs to verify, those that are built first among them.
+        #[serde(default)]
+        to_verify: usize,
         /// AMIs that are used as they are.
         to_reuse: usize,
         /// Nodes of the plan, parents first: the order of every table.
@@ -222,6 +228,9 @@ pub enum Event {
         path: String,
         /// Nodes without image.
         missing: Vec<NodeId>,
+        /// Nodes whose image did not pass its verification.
+        #[serde(default)]
+        unverified: Vec<NodeId>,
     },
     /// A fact of a swap.
     Swap(swap::SwapFact),

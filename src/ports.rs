@@ -140,6 +140,8 @@ pub struct Ready {
     pub parent_image: Option<String>,
     /// Docker image of the parent's dry run, where it is a node.
     pub parent_docker: Option<String>,
+    /// The node's own AMI, where it is there already.
+    pub image: Option<String>,
 }
 
 /// One step, start to finish. The real one is `run::step`; a scripted one tests the driver under paused time.

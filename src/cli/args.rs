@@ -70,7 +70,7 @@ pub enum Command {
     Plan(PlanArgs),
     /// Provision in Docker for real, parents first; never calls AWS
     DryRun(DryRunArgs),
-    /// Dry-run what has not passed, build, tag, and write the ids
+    /// Dry-run what has not passed, build, tag, verify, and write the ids
     Build(BuildArgs),
     /// Write the ids of what is built where Terraform reads them
     Emit(EmitArgs),

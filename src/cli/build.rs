@@ -14,9 +14,12 @@ use crate::cli::project::Project;
 use crate::cli::survey::{self, Survey};
 use crate::cli::world::World;
 use crate::cli::{emit, galaxy, running, toolcheck, update};
-use crate::config::pipeline::Tool;
+use crate::config::pipeline::{Emit, Tool};
 use crate::event::Event;
-use crate::plan::plan::{Plan, Wishes};
+use crate::model::node::NodeId;
+use crate::plan;
+use crate::plan::plan::{Plan, PlannedEmit, Wishes};
+use crate::plan::verification::lineage;
 use crate::run::driver::Results;
 use crate::run::journal::Journal;
 use crate::run::step::Steps;
@@ -56,7 +59,7 @@ pub async fn run(args: &BuildArgs, common: &Common, world: &World, output: Outpu
         }
         running::warn(&planning.plan, output);
         let (counts, mut tools, mut plugins) = (planning.plan.counts(), BTreeMap::new(), Vec::new());
-        if counts.build + counts.dry_run > 0 {
+        if counts.build + counts.dry_run + counts.verify > 0 {
             let stages = running::stages_that_run(&planning.plan);
             tools = toolcheck::check(project.pipeline(), &stages, counts.dry_run > 0, world).await?;
             if counts.build > 0 {
@@ -89,14 +92,32 @@ fn read_plan(file: &std::path::Path) -> Result<Plan, Failure> {
         .map_err(|e| Failure::data(format!("`{shown}` is no saved plan: {e}")).help("`ovenbird plan --out FILE` writes one"))
 }
 
-/// Every block that the plan says is written; one that lacks an image is said, not written.
+/// Nodes that keep a block from being written: what it names, and what that stands on.
+fn unverified(project: &Project, plan: &Plan, emit: &Emit, planned: &PlannedEmit, results: &Results) -> Vec<NodeId> {
+    let mut found = planned.unverified.clone();
+    for named in plan::emit::nodes(emit) {
+        for node in lineage(&project.graph, &named) {
+            let runs = plan.node(node).is_some_and(|planned| planned.verification.runs());
+            if runs && !results.verified.contains(node) && !found.contains(node) {
+                found.push(node.clone());
+            }
+        }
+    }
+    found
+}
+
+/// Every block that the plan says is written; one that lacks an image, or one that was verified, is said, not written.
 fn write_emits(project: &Project, plan: &Plan, results: &Results, journal: &mut Journal<'_>) -> Result<(), Failure> {
     let pipeline = project.pipeline();
     let ids: BTreeMap<_, _> = results.images.clone();
     let mut first = None;
     for emit in &pipeline.emits {
         let path = emit.path.display().to_string();
-        if !plan.emits.iter().any(|planned| planned.path == path && planned.wanted) {
+        let Some(planned) = plan.emits.iter().find(|planned| planned.path == path && planned.wanted) else { continue };
+        let unverified = unverified(project, plan, emit, planned, results);
+        if !unverified.is_empty() {
+            let missing = plan::emit::nodes(emit).into_iter().filter(|node| !ids.contains_key(node)).collect();
+            journal.say(Event::EmitSkipped { path, missing, unverified });
             continue;
         }
         match emit::write(pipeline, emit, &ids) {

@@ -9,14 +9,15 @@ use crate::cli::args::{Common, EmitArgs};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::project::Project;
-use crate::cli::survey::Survey;
+use crate::cli::survey::{self, Survey};
 use crate::cli::world::World;
 use crate::config::pipeline::{Emit, Pipeline};
 use crate::disk::{atomic, tfvars};
 use crate::event::Event;
 use crate::model::node::NodeId;
 use crate::model::problem::Problems;
-use crate::plan::{emit, hit};
+use crate::plan::known::Known;
+use crate::plan::{self, emit, hit, verification};
 
 /// Writes, or says what would be written.
 ///
@@ -31,17 +32,35 @@ pub async fn run(args: &EmitArgs, common: &Common, world: &World, output: Output
         return Ok(Exit::Done);
     }
     let survey = Survey::open(pipeline, world).await?;
-    let images = survey.images(output).await?;
+    let mut known = Known { images: Some(survey.images(output).await?), ..Known::default() };
+    let keyed = project.keyed(&BTreeMap::new());
+    known.verifications = survey::verifications(&survey.state, &known, pipeline, &keyed).await?;
     let mut ids = BTreeMap::new();
-    for (node, keyed) in project.keyed(&BTreeMap::new()) {
-        let found = keyed.stage_key.map(|key| hit::find(&images, &pipeline.name, &node, key)).unwrap_or_default();
+    for (node, keyed) in &keyed {
+        let images = known.images.as_deref().unwrap_or_default();
+        let found = keyed.stage_key.map(|key| hit::find(images, &pipeline.name, node, key)).unwrap_or_default();
         if let Some(image) = found.hit {
-            ids.insert(node, image.id.clone());
+            ids.insert(node.clone(), image.id.clone());
         }
     }
     let mut work = false;
     let mut missing = false;
     for emit in wanted {
+        let nodes = plan::emit::nodes(emit);
+        let unfit: BTreeMap<_, _> = nodes
+            .iter()
+            .flat_map(|node| verification::unfit(&project.graph, &keyed, &known, &pipeline.name, node))
+            .map(|(node, image, why)| (node, (image, why)))
+            .collect();
+        if !unfit.is_empty() {
+            let path = emit.path.display();
+            for (node, (image, why)) in unfit {
+                let stage = &node.stage;
+                output.warn(&format!("`{path}` is not written: {image} of {node}: {why}; `ovenbird build {stage}` verifies it"));
+            }
+            missing = true;
+            continue;
+        }
         let edited = match edit(pipeline, emit, &ids)? {
             Ok(edited) => edited,
             Err(nodes) => {
@@ -143,7 +162,7 @@ fn save(pipeline: &Pipeline, emit: &Emit, edited: &Edited) -> Result<(), Failure
 pub fn write(pipeline: &Pipeline, emit: &Emit, ids: &BTreeMap<NodeId, String>) -> Result<Event, Failure> {
     let path = emit.path.display().to_string();
     match edit(pipeline, emit, ids)? {
-        Err(missing) => Ok(Event::EmitSkipped { path, missing }),
+        Err(missing) => Ok(Event::EmitSkipped { path, missing, unverified: Vec::new() }),
         Ok(edited) => {
             if !edited.changed.is_empty() {
                 save(pipeline, emit, &edited)?;

@@ -20,9 +20,10 @@ use crate::model::name::Name;
 use crate::model::node::{NodeId, RunId};
 use crate::model::value::Reference;
 use crate::model::verdict::Verdict;
+use crate::model::verification::Verification;
 use crate::plan::difference::difference;
 use crate::plan::inputs::StageInputs;
-use crate::plan::keyed::{Keyed, manifests};
+use crate::plan::keyed::{Keyed, manifests, verify_key};
 use crate::plan::plan::Plan;
 use crate::process::spawn;
 use crate::run::galaxy;
@@ -175,16 +176,20 @@ impl Ledger for Records<'_> {
         let planned = self.keyed.get(node).ok_or("the node is not one of the plan")?;
         let now = self.read_again(&node.stage).await?;
         if self.project.inputs.get(&node.stage) == Some(&now) {
-            return Ok(Rekeyed { stage_key: planned.stage_key, dry_run_key: planned.dry_run_key, changes: Vec::new() });
+            let Keyed { stage_key, dry_run_key, verify_key, .. } = *planned;
+            return Ok(Rekeyed { stage_key, dry_run_key, verify_key, changes: Vec::new() });
         }
         // Only this stage's inputs count: the parent is what was planned, whatever happened to its files since.
         let loaded = &self.project.loaded;
+        // The checks of the planned image: an edit of what the image is made of is the next plan's, not theirs.
+        let stage = loaded.pipeline.stage(&node.stage).ok_or("the stage is not there any more")?;
+        let verify_key = planned.stage_key.and_then(|key| verify_key(stage, &now, key));
         let mut inputs = self.project.inputs.clone();
         inputs.insert(node.stage.clone(), now);
         let keyed = manifests(&loaded.pipeline, &self.project.graph, &loaded.pins, &inputs, self.docker);
         let keyed = keyed.get(node).ok_or("the node is not there any more")?;
         let changes = difference(&planned.manifest, &keyed.manifest);
-        Ok(Rekeyed { stage_key: keyed.stage_key, dry_run_key: keyed.dry_run_key, changes })
+        Ok(Rekeyed { stage_key: keyed.stage_key, dry_run_key: keyed.dry_run_key, verify_key, changes })
     }
 
     async fn remember(&self, verdict: &Verdict) -> Result<(), String> {
@@ -194,6 +199,10 @@ impl Ledger for Records<'_> {
     async fn sealed(&self, node: &NodeId, key: &StageKey) -> Result<(), String> {
         let manifest = &self.keyed.get(node).ok_or("the node is not one of the plan")?.manifest;
         self.state.put_input_manifest(key, manifest).await.map_err(|e| describe(&e))
+    }
+
+    async fn verified(&self, verification: &Verification) -> Result<(), String> {
+        self.state.put_verification(verification).await.map_err(|e| describe(&e))
     }
 }
 

@@ -15,7 +15,8 @@ use crate::cli::survey::Survey;
 use crate::cli::update;
 use crate::cli::world::World;
 use crate::disk::atomic;
-use crate::plan::plan::{Action, Plan, Wishes};
+use crate::plan::plan::{Action, Plan, PlannedNode, Wishes};
+use crate::plan::verification::VerifyAction;
 use crate::report::plan_text;
 
 /// Plans and prints.
@@ -49,9 +50,9 @@ pub async fn run(args: &PlanArgs, common: &Common, world: &World, output: Output
     Ok(if args.detailed_exitcode && plan.has_work() { Exit::Work } else { Exit::Done })
 }
 
-/// `strategy.matrix` of GitHub Actions: a job a node that is built. Children of nodes that are built come in a later run.
+/// `strategy.matrix` of GitHub Actions: a job a node that is built or verified. Children of nodes that are built come in a later run.
 fn matrix(plan: &Plan) -> serde_json::Value {
-    let built: Vec<_> = plan.nodes.iter().filter(|n| n.action == Action::Build).collect();
+    let built: Vec<_> = plan.nodes.iter().filter(|n| n.action == Action::Build || n.verification.runs()).collect();
     let include: Vec<_> = built
         .iter()
         .map(|n| {
@@ -59,9 +60,16 @@ fn matrix(plan: &Plan) -> serde_json::Value {
                 "stage": n.node.stage,
                 "architecture": n.node.architecture,
                 "key": n.stage_key,
-                "reason": n.reason.to_string(),
+                "reason": reason(n),
             })
         })
         .collect();
     json!({ "include": include })
+}
+
+fn reason(planned: &PlannedNode) -> String {
+    match &planned.verification {
+        VerifyAction::Run { because, .. } if planned.action != Action::Build => because.to_string(),
+        _ => planned.reason.to_string(),
+    }
 }

@@ -55,7 +55,8 @@ impl Planning {
             Some(survey) => Some(survey.images(output).await?),
             None => None,
         };
-        let mut known = Known { images, verdicts: BTreeMap::new() };
+        let mut known = Known { images, ..Known::default() };
+        known.verifications = survey::verifications(state, &known, pipeline, &keyed).await?;
         let earlier = survey::earlier(state, &known, pipeline, &keyed).await?;
         let mut plan = decide(project, &keyed, &known, &targets, &earlier, wishes)?;
         let runs = |plan: &Plan| plan.nodes.iter().any(|n| n.dry_run == DryRunAction::Run);

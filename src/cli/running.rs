@@ -142,6 +142,7 @@ pub async fn carry_out(
         to_build: plan.counts().build,
         to_dry_run: plan.counts().dry_run,
         to_retag: plan.counts().retag,
+        to_verify: plan.counts().verify,
         to_reuse: plan.counts().reuse - plan.counts().retag,
         nodes: plan.nodes.iter().map(|planned| planned.node.clone()).collect(),
         folder: begun.folder.path().display().to_string(),
@@ -255,6 +256,7 @@ pub fn warn(plan: &Plan, output: Output) {
 
 /// Stages of which something runs.
 pub fn stages_that_run(plan: &Plan) -> BTreeSet<Name> {
-    let runs = |planned: &&PlannedNode| planned.action == Action::Build || planned.dry_run == DryRunAction::Run;
+    let runs =
+        |planned: &&PlannedNode| planned.action == Action::Build || planned.dry_run == DryRunAction::Run || planned.verification.runs();
     plan.nodes.iter().filter(runs).map(|planned| planned.node.stage.clone()).collect()
 }

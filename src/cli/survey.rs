@@ -18,11 +18,13 @@ use crate::model::artifact::Image;
 use crate::model::digest::{DryRunKey, StageKey};
 use crate::model::node::NodeId;
 use crate::model::verdict::Verdict;
+use crate::model::verification::Verification;
 use crate::plan::hit;
 use crate::plan::keyed::Keyed;
 use crate::plan::known::Known;
 use crate::plan::manifest::InputManifest;
 use crate::plan::plan::{DryRunAction, Plan, PlannedParent};
+use crate::plan::verification;
 use crate::ports::{AwsError, Catalog as _};
 use crate::process::command::CommandLine;
 use crate::process::spawn::{self, SpawnError};
@@ -143,6 +145,25 @@ pub async fn earlier(
         }
     }
     Ok(manifests)
+}
+
+/// Last verifications of the nodes' images, where the tag does not say that the present checks passed.
+///
+/// # Errors
+/// The state cannot be read.
+pub async fn verifications(
+    state: &State,
+    known: &Known,
+    pipeline: &Pipeline,
+    keyed: &BTreeMap<NodeId, Keyed>,
+) -> Result<BTreeMap<String, Verification>, Failure> {
+    let mut found = BTreeMap::new();
+    for (node, keyed) in keyed {
+        let Some((image, Err(_))) = verification::standing(known, &pipeline.name, node, keyed) else { continue };
+        let last = state.verification(&image.id).await.map_err(|e| Failure::chain(Exit::Unavailable, &e).help(e.help()))?;
+        found.extend(last.map(|last| (image.id.clone(), last)));
+    }
+    Ok(found)
 }
 
 /// The manifest of a key; `None`: not known here, or in a form that this ovenbird does not read.

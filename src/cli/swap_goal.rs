@@ -1,7 +1,7 @@
 //! Which AMI a swap brings into service, and whether it may.
 //!
-//! Invariant: an AMI that is not sealed, not available in the region, of another architecture, revoked, or that has not been through
-//! the swap before it, is refused before anything is written.
+//! Invariant: an AMI that is not sealed, not available in the region, of another architecture, revoked, whose verification is missing
+//! or failed, or that has not been through the swap before it, is refused before anything is written.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,7 @@ use crate::disk::tfvars;
 use crate::model::artifact::{Image, ImageState, tags};
 use crate::model::node::NodeId;
 use crate::plan::hit;
+use crate::plan::verification::{self, Unverified};
 use crate::ports::{AwsError, Traffic as _};
 use crate::run::swap_asks::{Halt, HaltKind};
 use crate::run::swap_work::Fit;
@@ -76,7 +77,6 @@ pub struct Fitness<'a> {
 impl Fit for Fitness<'_> {
     async fn fit(&self, ami: &str) -> Result<(), Halt> {
         let refused = |why: String| Halt::new(HaltKind::Refused, format!("{ami} cannot come into service: {why}"));
-        let unasked = |error: AwsError| Halt { aws: Some(Box::new(error.clone())), ..Halt::new(HaltKind::Unavailable, error.to_string()) };
         let images = self.swapping.traffic.images(&[ami.to_owned()]).await.map_err(unasked)?;
         let pipeline = &self.swapping.loaded.pipeline;
         let Some(image) = images.first() else {
@@ -86,6 +86,9 @@ impl Fit for Fitness<'_> {
         let spec = &self.swapping.spec;
         if let Some(why) = unfit(image, pipeline.name.as_str(), spec.stage.as_str(), &self.architectures()) {
             return Err(refused(why).help("`ovenbird images` lists what there is; nothing was written"));
+        }
+        if let Some((why, stage)) = self.unverified(image).await? {
+            return Err(refused(why).help(format!("`ovenbird build {stage}` verifies it; nothing was written")));
         }
         if let Some(before) = &spec.requires {
             let done = self.state.swapped(before, ami).await.map_err(|e| Halt::new(HaltKind::Unavailable, e.to_string()).help(e.help()))?;
@@ -98,7 +101,41 @@ impl Fit for Fitness<'_> {
     }
 }
 
+fn unasked(error: AwsError) -> Halt {
+    let message = error.to_string();
+    Halt { aws: Some(Box::new(error)), ..Halt::new(HaltKind::Unavailable, message) }
+}
+
 impl Fitness<'_> {
+    /// Why the checks of an image, or of one that it stands on, keep it from serving; and the stage to build. Of its own the image
+    /// needs a pass; below it only a failure counts: what was made before its stage had checks has none.
+    async fn unverified(&self, image: &Image) -> Result<Option<(String, String)>, Halt> {
+        let pipeline = &self.swapping.loaded.pipeline;
+        let has_checks = |image: &Image| {
+            image.tag(tags::STAGE).and_then(|stage| pipeline.stages.iter().find(|s| s.name.as_str() == stage)?.verify.as_ref()).is_some()
+        };
+        let mut looked_at = image.clone();
+        // A chain of stages has no circle, but tags can be written by anybody.
+        for depth in 0..=pipeline.stages.len() {
+            let id = looked_at.id.clone();
+            let stage = looked_at.tag(tags::STAGE).unwrap_or_default().to_owned();
+            if has_checks(&looked_at) {
+                let last = self.state.verification(&id).await;
+                let last = last.map_err(|e| Halt::new(HaltKind::Unavailable, e.to_string()).help(e.help()))?;
+                match verification::has_passed(&looked_at, last.as_ref()) {
+                    Err(why) if depth == 0 => return Ok(Some((why.to_string(), stage))),
+                    Err(why @ Unverified::Failed { .. }) => return Ok(Some((format!("it stands on {id}: {why}"), stage))),
+                    Ok(()) | Err(_) => {}
+                }
+            }
+            let Some(parent) = looked_at.tag(tags::PARENT).filter(|_| looked_at.tag(tags::PARENT_KEY).is_some()) else { break };
+            let found = self.swapping.traffic.images(&[parent.to_owned()]).await.map_err(unasked)?;
+            let Some(parent) = found.into_iter().next() else { break };
+            looked_at = parent;
+        }
+        Ok(None)
+    }
+
     fn architectures(&self) -> Vec<&'static str> {
         let stage = self.swapping.loaded.pipeline.stage(&self.swapping.spec.stage);
         stage.map(|stage| stage.architectures.iter().map(|a| a.as_str()).collect()).unwrap_or_default()

@@ -34,7 +34,7 @@ pub mod tags {
     pub const VERSION: &str = "ovenbird:version";
     /// What really ran: `packer=1.15.0 ansible-core=2.19.4 …`. A note; the key has the constraints.
     pub const TOOLS: &str = "ovenbird:tools";
-    /// Key of the verification that passed.
+    /// Key of the verification that passed, or that one failed ([`crate::model::verification::Mark`]).
     pub const VERIFIED: &str = "ovenbird:verified";
     /// Set by hand on an image that must not be used any more.
     pub const REVOKED: &str = "ovenbird:revoked";

@@ -14,3 +14,4 @@ pub mod swap;
 pub mod traffic;
 pub mod value;
 pub mod verdict;
+pub mod verification;

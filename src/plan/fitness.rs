@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::model::node::NodeId;
 use crate::plan::plan::{Action, DryRunAction, Plan, PlannedNode, PlannedParent};
+use crate::plan::verification::VerifyAction;
 
 /// A rule that a plan breaks: a bug of the planner, or a saved plan that was edited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +52,9 @@ pub enum Misfit {
     /// A dry run that counted as passed has to be made.
     #[error("the dry run of `{0}` no longer counts as passed")]
     DryRun(NodeId),
+    /// Images that are to be verified.
+    #[error("whether `{0}` has to be verified, or by which checks, changed")]
+    Verification(NodeId),
     /// Values for Terraform.
     #[error("`{0}` changed, or would get other values")]
     Emit(String),
@@ -160,7 +164,15 @@ fn compare(saved: &PlannedNode, now: &PlannedNode) -> Option<Misfit> {
         return Some(Misfit::Action(id, verb(&saved.action), verb(&now.action)));
     }
     let passed = |node: &PlannedNode| matches!(node.dry_run, DryRunAction::Passed { .. });
-    (passed(saved) && !passed(now)).then_some(Misfit::DryRun(id))
+    if passed(saved) && !passed(now) {
+        return Some(Misfit::DryRun(id));
+    }
+    // One that passed meanwhile does not matter, as with a dry run.
+    let runs = |node: &PlannedNode| match &node.verification {
+        VerifyAction::Run { key, .. } => Some(*key),
+        VerifyAction::None | VerifyAction::Passed | VerifyAction::Skip { .. } => None,
+    };
+    (runs(now).is_some() && runs(now) != runs(saved)).then_some(Misfit::Verification(id))
 }
 
 /// The image by its id: tags that a person added meanwhile change nothing.

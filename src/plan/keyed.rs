@@ -43,6 +43,13 @@ pub struct Keyed {
     pub warnings: Vec<String>,
 }
 
+/// Key of the verification of the image that `key` names, by the checks as `inputs` has them; `None`: the stage has none.
+pub fn verify_key(stage: &Stage, inputs: &StageInputs, key: StageKey) -> Option<Digest> {
+    let playbook = stage.verify.as_ref()?;
+    let trees = inputs.verify_trees.iter().map(|(name, tree)| (name.clone(), canonical::tree_digest(tree))).collect();
+    Some(InputManifest::verify_key(key.0, &text(playbook), &trees))
+}
+
 /// Something that a key needs and that the lock file does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unpinned {

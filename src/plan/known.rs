@@ -9,6 +9,7 @@ use crate::model::artifact::Image;
 use crate::model::digest::DryRunKey;
 use crate::model::problem::Problem;
 use crate::model::verdict::Verdict;
+use crate::model::verification::Verification;
 
 /// What exists.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,8 @@ pub struct Known {
     pub images: Option<Vec<Image>>,
     /// Verdicts that are remembered *and* whose Docker image is still there.
     pub verdicts: BTreeMap<DryRunKey, Verdict>,
+    /// Last verifications by AMI id, of images whose tag does not say that the present checks passed; as far as the state has them.
+    pub verifications: BTreeMap<String, Verification>,
 }
 
 /// What is known of the file that an emit writes.

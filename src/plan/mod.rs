@@ -32,3 +32,6 @@ pub(crate) mod swap_tests;
 pub mod terraform_plan;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod verification;
+#[cfg(test)]
+mod verification_tests;

@@ -9,18 +9,21 @@ use crate::model::artifact::Image;
 use crate::model::digest::{Digest, DryRunKey, StageKey};
 use crate::model::node::NodeId;
 use crate::plan::reason::Reason;
+use crate::plan::verification::VerifyAction;
 
 /// How much of what, for the summary line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// AMIs to build.
     pub build: usize,
-    /// AMIs used as they are, retagged ones among them.
+    /// AMIs used as they are, retagged ones among them; those that are only verified are not.
     pub reuse: usize,
     /// AMIs whose tags are put right.
     pub retag: usize,
     /// Dry runs to make.
     pub dry_run: usize,
+    /// Images to verify, those that are built first among them.
+    pub verify: usize,
     /// Nodes that cannot be built as asked.
     pub blocked: usize,
 }
@@ -83,6 +86,9 @@ pub struct PlannedNode {
     pub reason: Reason,
     /// What is done about the dry run.
     pub dry_run: DryRunAction,
+    /// What is done about the verification of the AMI.
+    #[serde(default)]
+    pub verification: VerifyAction,
     /// Asked for by name or by a full run; else only there because a child needs it.
     pub wanted: bool,
 }
@@ -107,7 +113,8 @@ pub enum PlannedParent {
     },
 }
 
-/// What is done about an AMI. Copies, shares and verification come with later issues as further variants.
+/// What is done about an AMI. Copies and shares come with later issues as further variants. Its verification is none: an image that
+/// is built is verified too, and one that is verified may lack a tag.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
@@ -160,6 +167,9 @@ pub struct PlannedEmit {
     pub changes: Vec<String>,
     /// Nodes that have no image and that this run does not build: the block cannot be written.
     pub missing: Vec<NodeId>,
+    /// Nodes whose image did not pass its present checks and that this run does not verify: the block must not be written.
+    #[serde(default)]
+    pub unverified: Vec<NodeId>,
 }
 
 /// What a person asked for.
@@ -200,7 +210,7 @@ impl Plan {
         for node in &self.nodes {
             match node.action {
                 Action::Build => counts.build += 1,
-                Action::Reuse { .. } => counts.reuse += 1,
+                Action::Reuse { .. } => counts.reuse += usize::from(!node.verification.runs()),
                 Action::Retag { .. } => {
                     counts.reuse += 1;
                     counts.retag += 1;
@@ -208,15 +218,16 @@ impl Plan {
                 Action::Nothing => {}
             }
             counts.dry_run += usize::from(node.dry_run == DryRunAction::Run);
+            counts.verify += usize::from(node.verification.runs());
             counts.blocked += usize::from(node.reason.blocks());
         }
         counts
     }
 
-    /// Is there anything to do: a build, a retag, a dry run, or a value for Terraform that differs.
+    /// Is there anything to do: a build, a retag, a dry run, a verification, or a value for Terraform that differs.
     pub fn has_work(&self) -> bool {
-        let Counts { build, retag, dry_run, blocked, .. } = self.counts();
-        build + retag + dry_run + blocked > 0 || self.emits.iter().any(|emit| emit.wanted && !emit.changes.is_empty())
+        let Counts { build, retag, dry_run, verify, blocked, .. } = self.counts();
+        build + retag + dry_run + verify + blocked > 0 || self.emits.iter().any(|emit| emit.wanted && !emit.changes.is_empty())
     }
 
     /// Nodes that cannot be built as asked; a run that would build anything refuses to start while there are any.

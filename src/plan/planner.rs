@@ -1,4 +1,4 @@
-//! [`plan`]: the decision what is built, reused, retagged and dry-run, each with its reason.
+//! [`plan`]: the decision what is built, reused, retagged, dry-run and verified, each with its reason.
 //!
 //! Does nothing itself. Invariants: a node is built only when its key has no hit and somebody wants it; a leaf that is already
 //! built needs none of its ancestors; what the planner makes passes [`Plan::check`].
@@ -23,6 +23,7 @@ use crate::plan::known::{EmitTarget, Known};
 use crate::plan::manifest::InputManifest;
 use crate::plan::plan::{Action, DryRunAction, Plan, Wishes};
 use crate::plan::reason::Reason;
+use crate::plan::verification::{self, Unverified, VerifyAction};
 
 /// Everything that a plan is made from, wishes aside.
 #[derive(Debug, Clone, Copy)]
@@ -86,9 +87,11 @@ pub fn plan(given: Given<'_>, wishes: &Wishes) -> Result<Plan, PlanError> {
     }
 
     let warnings = problems.0.into_iter().map(|problem| problem.summary).collect();
-    let mut planner = Planner { given, wishes, wanted, actions: BTreeMap::new(), dry_runs: BTreeMap::new(), warnings };
+    let (actions, dry_runs, verifications) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut planner = Planner { given, wishes, wanted, actions, dry_runs, verifications, warnings };
     if wishes.build {
         planner.decide_images(&emits);
+        planner.decide_verifications();
     }
     if wishes.dry_run {
         planner.decide_dry_runs();
@@ -122,6 +125,7 @@ struct Planner<'a> {
     wanted: BTreeSet<NodeId>,
     actions: BTreeMap<NodeId, (Action, Reason)>,
     dry_runs: BTreeMap<NodeId, DryRunAction>,
+    verifications: BTreeMap<NodeId, VerifyAction>,
     warnings: Vec<String>,
 }
 
@@ -236,6 +240,27 @@ impl<'a> Planner<'a> {
             ([Change::Parent { .. }], Parent::Node(parent)) => Reason::ParentChanged { parent: parent.to_string() },
             ([Change::Pin { name, .. }], _) if name == "generation" => Reason::Generation { generation: keyed.manifest.generation },
             _ => Reason::InputsChanged { since: image.id.clone(), changes },
+        }
+    }
+
+    /// What is made is verified; what is there and was asked for, where its tag does not say that the present checks passed.
+    fn decide_verifications(&mut self) {
+        for (node, (action, _)) in &self.actions {
+            let keyed = self.keyed(node);
+            let Some(key) = keyed.verify_key else { continue };
+            let decision = match action {
+                Action::Build => VerifyAction::Run { key, because: Unverified::Made },
+                Action::Reuse { .. } | Action::Retag { .. } => {
+                    match verification::standing(self.given.known, &self.given.pipeline.name, node, keyed) {
+                        None => VerifyAction::None,
+                        Some((_, Ok(()))) => VerifyAction::Passed,
+                        Some((_, Err(because))) if self.wanted.contains(node) => VerifyAction::Run { key, because },
+                        Some((_, Err(because))) => VerifyAction::Skip { because },
+                    }
+                }
+                Action::Nothing => VerifyAction::None,
+            };
+            self.verifications.insert(node.clone(), decision);
         }
     }
 

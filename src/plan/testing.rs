@@ -167,7 +167,7 @@ pub(crate) fn world() -> World {
         inputs: inputs(&pipeline),
         pipeline,
         pins: pins(),
-        known: Known { images: Some(Vec::new()), verdicts: BTreeMap::new() },
+        known: Known { images: Some(Vec::new()), ..Known::default() },
         targets: BTreeMap::from([(target.path.clone(), target)]),
         earlier: BTreeMap::new(),
     }

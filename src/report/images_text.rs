@@ -6,6 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 
 use crate::model::artifact::{Image, ImageState, tags};
+use crate::model::verification::Mark;
 use crate::report::style::{age, clean, count};
 
 /// The table, and a line that counts.
@@ -52,10 +53,12 @@ fn state(image: &Image) -> String {
         ImageState::Failed => "failed",
         ImageState::Other(other) => other,
     };
-    match image.tag(tags::REVOKED) {
-        Some("") => "revoked".to_owned(),
-        Some(why) => format!("revoked: {why}"),
-        None => state.to_owned(),
+    match (image.tag(tags::REVOKED), Mark::of(image)) {
+        (Some(""), _) => "revoked".to_owned(),
+        (Some(why), _) => format!("revoked: {why}"),
+        (None, Some(Mark::Passed(_))) => format!("{state}, verified"),
+        (None, Some(Mark::Failed { run, .. })) => format!("{state}, verification failed in run {run}"),
+        (None, None) => state.to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::event::{Event, Outcome, TaskStatus};
 use crate::model::artifact::Leftover;
+use crate::model::node::NodeId;
 use crate::report::gate;
 use crate::report::style::{Text, Tone, count, seconds};
 use crate::report::swap;
@@ -22,8 +23,14 @@ pub(super) enum Detail {
 pub(super) fn lines(event: &Event, detail: Detail) -> Vec<Text> {
     let steps = detail == Detail::Steps;
     match event {
-        Event::RunStarted { command, pipeline, to_build, to_dry_run, to_retag, to_reuse, folder, .. } => {
-            let wanted = [(*to_dry_run, "to dry-run"), (*to_build, "to build"), (*to_retag, "to retag"), (*to_reuse, "to reuse")];
+        Event::RunStarted { command, pipeline, to_build, to_dry_run, to_retag, to_verify, to_reuse, folder, .. } => {
+            let wanted = [
+                (*to_dry_run, "to dry-run"),
+                (*to_build, "to build"),
+                (*to_retag, "to retag"),
+                (*to_verify, "to verify"),
+                (*to_reuse, "to reuse"),
+            ];
             let wanted: Vec<_> = wanted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
             let wanted = if wanted.is_empty() { "nothing to do".to_owned() } else { wanted.join(", ") };
             let head = Text::new().add(Tone::Strong, format!("{command} {pipeline}")).add(Tone::Plain, format!(": {wanted}"));
@@ -77,9 +84,13 @@ pub(super) fn lines(event: &Event, detail: Detail) -> Vec<Text> {
                     .add(Tone::Plain, format!(" in {path}"))
             })
             .collect(),
-        Event::EmitSkipped { path, missing } => {
-            let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
-            vec![verb(Tone::Warn, "not written").add(Tone::Plain, format!("{path}: no image of {}", missing.join(", ")))]
+        Event::EmitSkipped { path, missing, unverified } => {
+            let line = |what: &str, nodes: &[NodeId]| {
+                let nodes: Vec<_> = nodes.iter().map(ToString::to_string).collect();
+                verb(Tone::Warn, "not written").add(Tone::Plain, format!("{path}: {what} {}", nodes.join(", ")))
+            };
+            let missing = (!missing.is_empty()).then(|| line("no image of", missing));
+            missing.into_iter().chain((!unverified.is_empty()).then(|| line("no verification of", unverified))).collect()
         }
         Event::Swap(fact) => swap::lines(fact, steps),
         Event::GateStarted { .. } | Event::GateLooked { .. } | Event::GateFinished { .. } => gate::lines(event, steps),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::plan::plan::{Action, Counts, DryRunAction, Plan, PlannedEmit, PlannedNode, PlannedSource};
 use crate::plan::reason::Reason;
+use crate::plan::verification::VerifyAction;
 use crate::report::style::{Text, Tone, age, count};
 
 /// Changed inputs that are listed for one stage.
@@ -71,6 +72,7 @@ fn node_row(node: &PlannedNode, now: Timestamp) -> Row {
     let blocked = node.reason.blocks();
     let (tone, verb) = match (&node.action, &node.dry_run) {
         _ if blocked => (Tone::Bad, "blocked"),
+        (Action::Reuse { .. }, _) if node.verification.runs() => (Tone::Warn, "verify"),
         (Action::Reuse { .. }, _) => (Tone::Dim, "reuse"),
         (Action::Retag { .. }, _) => (Tone::Warn, "retag"),
         (Action::Build, _) => (Tone::Good, "build"),
@@ -85,9 +87,13 @@ fn node_row(node: &PlannedNode, now: Timestamp) -> Row {
         Action::Reuse { .. } | Action::Retag { .. } | Action::Build => node.stage_key.as_ref().map(crate::model::digest::StageKey::short),
     };
     let why = match (&node.action, &node.dry_run) {
-        (Action::Reuse { image }, _) => {
-            age(&image.created, now).map(|age| Text::new().add(Tone::Dim, format!("built {age}"))).unwrap_or_default()
-        }
+        (Action::Reuse { image }, _) => match &node.verification {
+            VerifyAction::Run { because, .. } => Text::plain(because.to_string()),
+            verification => {
+                let verified = if *verification == VerifyAction::Passed { ", verified" } else { "" };
+                age(&image.created, now).map(|age| Text::new().add(Tone::Dim, format!("built {age}{verified}"))).unwrap_or_default()
+            }
+        },
         (Action::Nothing, DryRunAction::Passed { image }) => Text::new().add(Tone::Dim, image),
         (Action::Nothing, DryRunAction::NotPossible { why }) => Text::plain(format!("no dry run: {why}")),
         (Action::Nothing, _) if node.reason == Reason::NotNeeded => Text::new(),
@@ -105,6 +111,11 @@ fn node_row(node: &PlannedNode, now: Timestamp) -> Row {
     }
     if let (Action::Build, DryRunAction::NotPossible { why }) = (&node.action, &node.dry_run) {
         below.push(Text::new().add(Tone::Dim, format!("  no dry run: {why}")));
+    }
+    match (&node.action, &node.verification) {
+        (Action::Retag { .. }, VerifyAction::Run { because, .. }) => below.push(Text::plain(format!("  and verify: {because}"))),
+        (_, VerifyAction::Skip { because }) => below.push(Text::new().add(Tone::Warn, format!("  not verified: {because}"))),
+        _ => {}
     }
     let rest = if below.is_empty() || !matches!(node.reason, Reason::InputsChanged { .. }) { why } else { why.add(Tone::Plain, ":") };
     Row {
@@ -149,10 +160,16 @@ fn align(rows: Vec<Row>) -> Vec<Text> {
 }
 
 fn sentence(plan: &Plan) -> Text {
-    let Counts { build, reuse, retag, dry_run, blocked } = plan.counts();
-    let told = [(dry_run, "to dry-run"), (build, "to build"), (retag, "to retag"), (reuse.saturating_sub(retag), "to reuse")];
+    let Counts { build, reuse, retag, dry_run, verify, blocked } = plan.counts();
+    let told = [
+        (dry_run, "to dry-run"),
+        (build, "to build"),
+        (retag, "to retag"),
+        (verify, "to verify"),
+        (reuse.saturating_sub(retag), "to reuse"),
+    ];
     let told: Vec<_> = told.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-    let work = build + retag + dry_run > 0;
+    let work = build + retag + dry_run + verify > 0;
     let mut text = match (work, told.is_empty()) {
         (true, _) => Text::new().add(Tone::Strong, told.join(", ")),
         (false, true) => Text::new().add(Tone::Strong, "nothing to do"),
@@ -169,6 +186,10 @@ fn emit_line(emit: &PlannedEmit) -> Option<Text> {
         let missing: Vec<_> = emit.missing.iter().map(ToString::to_string).collect();
         return Some(Text::new().add(Tone::Warn, format!("Does not write {}: no image of {}.", emit.path, missing.join(", "))));
     }
+    if !emit.unverified.is_empty() && emit.wanted {
+        let unverified: Vec<_> = emit.unverified.iter().map(ToString::to_string).collect();
+        return Some(Text::new().add(Tone::Warn, format!("Does not write {}: {} not verified.", emit.path, are(&unverified))));
+    }
     if emit.changes.is_empty() {
         return None;
     }
@@ -178,6 +199,10 @@ fn emit_line(emit: &PlannedEmit) -> Option<Text> {
     } else {
         Text::new().add(Tone::Dim, format!("Leaves {names} in {} as it is: a partial build writes with `--emit`.", emit.path))
     })
+}
+
+fn are(names: &[String]) -> String {
+    format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
 }
 
 #[cfg(test)]

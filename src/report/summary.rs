@@ -48,6 +48,7 @@ impl Summary {
                     StepKind::DryRun => "dry run",
                     StepKind::Build => "built",
                     StepKind::Retag => "retagged",
+                    StepKind::Verify => return self.verified(&step.node, artifact, *seconds),
                 };
                 self.row(&step.node, artifact, how, Some(*seconds));
             }
@@ -65,7 +66,23 @@ impl Summary {
         if self.rows.get(node).is_some_and(|row| row.how == "adopted" && row.artifact == artifact) {
             return;
         }
+        // Tags are put right beside the checks, and may be later.
+        let how =
+            if how == "retagged" && self.rows.get(node).is_some_and(|row| row.how == "verified") { "retagged, verified" } else { how };
         self.rows.insert(node.clone(), Row { artifact: clean(artifact), how, seconds: took });
+    }
+
+    /// A row says what became of the image before, too.
+    fn verified(&mut self, node: &NodeId, artifact: &str, took: f64) {
+        let row = self.rows.entry(node.clone()).or_default();
+        row.how = match row.how {
+            "built" => "built, verified",
+            "adopted" => "adopted, verified",
+            "retagged" => "retagged, verified",
+            _ => "verified",
+        };
+        row.artifact = clean(artifact);
+        row.seconds = Some(row.seconds.unwrap_or_default() + took);
     }
 
     /// Everything, or nothing before the run's last event.

@@ -106,6 +106,7 @@ pub(super) fn failing_run() -> Vec<Stamped> {
             to_build: 3,
             to_dry_run: 1,
             to_retag: 0,
+            to_verify: 0,
             to_reuse: 1,
             nodes: ["base", "web", "api", "worker"].map(node).into(),
             folder: ".ovenbird/runs/r".to_owned(),
@@ -139,7 +140,7 @@ pub(super) fn failing_run() -> Vec<Stamped> {
             path: "terraform/local/images.auto.tfvars".to_owned(),
             changed: BTreeMap::from([("api_ami_id".to_owned(), (Some("ami-old".to_owned()), "ami-0b7c".to_owned()))]),
         },
-        Event::EmitSkipped { path: "terraform/web.auto.tfvars".to_owned(), missing: vec![node("web")] },
+        Event::EmitSkipped { path: "terraform/web.auto.tfvars".to_owned(), missing: vec![node("web")], unverified: Vec::new() },
         Event::RunFinished { succeeded: 2, failed: 1, not_run: 1, reused: 1, seconds: 130.0, left: vec![key] },
     ]);
     events.into_iter().enumerate().map(|(seq, event)| stamped(seq as u64, event)).collect()
@@ -174,6 +175,7 @@ fn planned(stage: &str, action: Action, reason: Reason, dry_run: DryRunAction) -
         action,
         reason,
         dry_run,
+        verification: crate::plan::verification::VerifyAction::None,
         wanted: true,
     }
 }
@@ -216,8 +218,15 @@ pub(super) fn plan() -> Plan {
                 wanted: true,
                 changes: vec!["web_ami_id".to_owned()],
                 missing: Vec::new(),
+                unverified: Vec::new(),
             },
-            PlannedEmit { path: "terraform/api.auto.tfvars".to_owned(), wanted: true, changes: Vec::new(), missing: vec![node("api")] },
+            PlannedEmit {
+                path: "terraform/api.auto.tfvars".to_owned(),
+                wanted: true,
+                changes: Vec::new(),
+                missing: vec![node("api")],
+                unverified: Vec::new(),
+            },
         ],
         warnings: vec!["no `tools` block: versions of tools are not in the key".to_owned()],
     }

@@ -211,7 +211,7 @@ impl Current<'_> {
         }
     }
 
-    async fn parent_name(&self, parent: &str) -> Result<String, Halt> {
+    pub(super) async fn parent_name(&self, parent: &str) -> Result<String, Halt> {
         let wants_name = |value: &crate::model::value::Value| {
             value.references().iter().any(|reference| **reference == crate::model::value::Reference::ParentName)
         };

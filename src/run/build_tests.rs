@@ -12,12 +12,13 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::pipeline::{Pipeline, Recipe, Secret};
-use crate::event::{Event, Failure, Outcome};
+use crate::event::{Event, Failure, Outcome, StepId};
 use crate::model::artifact::{Image, ImageState, Leftover, LeftoverKind};
 use crate::model::digest::{Digest, StageKey};
 use crate::model::node::{NodeId, RunId};
 use crate::model::value::{Reference, Value};
 use crate::model::verdict::Verdict;
+use crate::model::verification::Verification;
 use crate::plan::plan::{DryRunAction, Plan, PlannedParent};
 use crate::plan::testing;
 use crate::ports::{AwsError, Catalog, Claim, Claimed, Launch as _, Ready, SourceQuery, Stop, Wanted};
@@ -25,6 +26,8 @@ use crate::run::queue::tests::{build, plan};
 use crate::run::step::{Engine, Ledger, Rekeyed, Steps};
 
 mod guard;
+mod interrupts;
+mod verify;
 
 const PARENT: &str = "ami-0aaaaaaaaaaaaaaaa";
 const MADE: &str = "ami-0bbbbbbbbbbbbbbbb";
@@ -72,6 +75,10 @@ impl Catalog for Account {
         Ok(self.image.borrow().clone())
     }
     async fn tag(&self, image: &Image, tags: &BTreeMap<String, String>) -> Result<(), AwsError> {
+        if let Some(mark) = tags.get("ovenbird:verified") {
+            self.call(format!("mark {} {mark}", image.id));
+            return Ok(());
+        }
         assert!(!tags.contains_key("ovenbird:key"), "the key is written by the seal alone");
         assert_eq!((tags["ovenbird:parent"].as_str(), tags["team"].as_str()), (PARENT, "platform"));
         assert!(tags["ovenbird:tools"].contains("packer=1.15.0"), "{tags:?}");
@@ -99,17 +106,23 @@ impl Catalog for Account {
 /// Keys as planned, until an input "changes".
 struct Books {
     key: Cell<StageKey>,
+    checks: Cell<Digest>,
+    verified: RefCell<Vec<Verification>>,
 }
 
 #[async_trait(?Send)]
 impl Ledger for Books {
     async fn rekey(&self, _: &NodeId) -> Result<Rekeyed, String> {
-        Ok(Rekeyed { stage_key: Some(self.key.get()), ..Rekeyed::default() })
+        Ok(Rekeyed { stage_key: Some(self.key.get()), verify_key: Some(self.checks.get()), ..Rekeyed::default() })
     }
     async fn remember(&self, _: &Verdict) -> Result<(), String> {
         panic!("a build makes no verdict")
     }
     async fn sealed(&self, _: &NodeId, _: &StageKey) -> Result<(), String> {
+        Ok(())
+    }
+    async fn verified(&self, verification: &Verification) -> Result<(), String> {
+        self.verified.borrow_mut().push(verification.clone());
         Ok(())
     }
 }
@@ -147,7 +160,7 @@ impl Setting {
         plan.nodes[0].parent = PlannedParent::Source { name: "debian".to_owned(), id: Some(PARENT.to_owned()), docker: None };
         let setting = Self {
             account: Account { image: RefCell::new(Some(image())), ..Account::default() },
-            books: Books { key: Cell::new(key) },
+            books: Books { key: Cell::new(key), checks: Cell::new(Digest::of(b"checks")), verified: RefCell::default() },
             stop: watch::channel(Stop::No).0,
             inputs: BTreeMap::new(),
             folder,
@@ -172,6 +185,10 @@ impl Setting {
     }
 
     async fn run(self) -> Done {
+        self.launch(build("web"), Ready::default()).await
+    }
+
+    async fn launch(self, step: StepId, ready: Ready) -> Done {
         let run = RunId::new("20261122t000000", 7);
         let name = testing::name("web");
         let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
@@ -199,7 +216,7 @@ impl Setting {
             keep: false,
             engine: Engine::default(),
         };
-        let outcome = steps.launch(build("web"), Ready::default(), facts, self.stop.subscribe()).await;
+        let outcome = steps.launch(step, ready, facts, self.stop.subscribe()).await;
         let events = std::iter::from_fn(|| said.try_recv().ok()).collect();
         let calls = self.account.calls.borrow().clone();
         Done { outcome, events, calls, setting: self }
@@ -318,43 +335,6 @@ fn stray() -> Leftover {
         id: "i-0123456789abcdef0".to_owned(),
         region: "ap-northeast-1".to_owned(),
         remove_with: String::new(),
-    }
-}
-
-/// `packer` that waits for its interrupt and then says what it was doing.
-const WAITS: &str = "trap 'echo cleaned; exit 1' INT; touch up; while :; do sleep 0.02; done";
-
-#[tokio::test]
-async fn an_interrupt_lets_packer_clean_up_and_then_looks_at_the_account() {
-    let setting = Setting::new(&[START], "", WAITS);
-    let (up, stop) = (setting.path("up"), setting.stop.clone());
-    let (done, ()) = tokio::join!(setting.run(), async {
-        wait_for(&up).await;
-        stop.send_replace(Stop::Polite);
-    });
-    assert_eq!(done.outcome, Outcome::Cancelled);
-    assert_eq!(done.calls, ["claim web", "leftovers of  but nothing"]);
-    let log = std::fs::read_to_string(done.setting.path("run/logs/build-web.log")).unwrap();
-    assert!(log.ends_with("cleaned\n"), "{log}");
-}
-
-#[tokio::test]
-async fn a_second_interrupt_waits_for_nothing_and_names_what_it_leaves() {
-    let mut setting = Setting::new(&[START], "", "trap '' INT TERM; touch up; while :; do sleep 0.02; done");
-    setting.account.leftovers = vec![stray()];
-    let (up, stop) = (setting.path("up"), setting.stop.clone());
-    let (done, ()) = tokio::join!(setting.run(), async {
-        wait_for(&up).await;
-        stop.send_replace(Stop::Now);
-    });
-    assert_eq!(done.outcome, Outcome::Cancelled);
-    let want = Event::Reconciled { step: build("web"), removed: vec![], left: vec![stray()] };
-    assert!(done.events.contains(&want), "{:?}", done.events);
-}
-
-async fn wait_for(path: &std::path::Path) {
-    while !path.exists() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
 

@@ -3,7 +3,7 @@
 //! Only this loop reads the steps' facts. Must not know what a step does, nor print. Invariants: a step's facts all stand before
 //! its `StepFinished`; the loop ends only when no step runs any more, interrupted or not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -35,6 +35,8 @@ pub struct Settings<'a> {
 pub struct Results {
     /// AMIs of nodes in the pipeline's region: reused, retagged, adopted and built.
     pub images: BTreeMap<NodeId, String>,
+    /// Nodes whose AMI passed its verification in this run.
+    pub verified: BTreeSet<NodeId>,
     /// Docker images of dry runs that passed, in this run or earlier.
     pub docker: BTreeMap<NodeId, String>,
     /// Steps that did what they were for.
@@ -140,7 +142,8 @@ fn found(plan: &Plan, journal: &mut Journal<'_>) -> Results {
         let artifact = match &planned.action {
             Action::Reuse { image } => {
                 results.images.insert(planned.node.clone(), image.id.clone());
-                Some(&image.id)
+                // One that is verified first is not finished with: its step says what becomes of it.
+                Some(&image.id).filter(|_| !planned.verification.runs())
             }
             Action::Retag { image, .. } => {
                 results.images.insert(planned.node.clone(), image.id.clone());
@@ -165,6 +168,7 @@ fn ready(plan: &Plan, node: &NodeId, results: &Results) -> Ready {
     Ready {
         parent_image: parent.and_then(|parent| results.images.get(parent).cloned()),
         parent_docker: parent.and_then(|parent| results.docker.get(parent).cloned()),
+        image: results.images.get(node).cloned(),
     }
 }
 
@@ -173,6 +177,9 @@ fn note(results: &mut Results, step: &StepId, outcome: Outcome) -> Ended {
     match outcome {
         Outcome::Succeeded { artifact, .. } => {
             results.succeeded += 1;
+            if step.kind == StepKind::Verify {
+                results.verified.insert(step.node.clone());
+            }
             let known = if step.kind == StepKind::DryRun { &mut results.docker } else { &mut results.images };
             known.insert(step.node.clone(), artifact);
             Ended::Done

@@ -36,4 +36,5 @@ mod swap_tests;
 pub mod swap_work;
 mod tags;
 pub mod toolcheck;
+mod verify;
 mod watch;

@@ -4,7 +4,8 @@
 //! only its descendants with it; with equal facts the order of starts is always the same.
 //!
 //! What needs what: a dry run needs the dry run of its parent (its container starts from that image); a build needs its own dry
-//! run and the parent's AMI. So the dry runs of the apps run while the AMI of their base is being made. Of the steps that may
+//! run and the parent's AMI; a verification its own build, and nothing waits for it but the emit at the end. So the dry runs of the
+//! apps run while the AMI of their base is being made, and their builds while it is verified. Of the steps that may
 //! start, the one with the longest path behind it goes first.
 
 use crate::event::{StepId, StepKind};
@@ -14,6 +15,8 @@ use crate::plan::plan::{Action, DryRunAction, Plan, PlannedParent};
 pub const DRY_RUN_SECONDS: f64 = 60.0;
 /// Seconds that a build is taken to last when nobody knows.
 pub const BUILD_SECONDS: f64 = 600.0;
+/// Seconds that a verification is taken to last when nobody knows: a boot, the checks, the end of the instance.
+pub const VERIFY_SECONDS: f64 = 150.0;
 /// Seconds that a change of tags is taken to last.
 const RETAG_SECONDS: f64 = 2.0;
 
@@ -94,6 +97,9 @@ impl Queue {
                 Action::Retag { .. } => add(step(StepKind::Retag), Vec::new()),
                 Action::Reuse { .. } | Action::Nothing => {}
             }
+            if planned.verification.runs() {
+                add(step(StepKind::Verify), vec![Some(step(StepKind::Build))]);
+            }
         }
         for index in (0..entries.len()).rev() {
             let id = &entries[index].id;
@@ -101,6 +107,7 @@ impl Queue {
                 StepKind::DryRun => DRY_RUN_SECONDS,
                 StepKind::Build => BUILD_SECONDS,
                 StepKind::Retag => RETAG_SECONDS,
+                StepKind::Verify => VERIFY_SECONDS,
             });
             let behind = entries[index].needed_by.iter().map(|&next| entries[next].path).fold(0.0, f64::max);
             entries[index].path = own + behind;
@@ -186,6 +193,7 @@ pub(super) mod tests {
     use crate::model::node::{Architecture, NodeId};
     use crate::plan::plan::{PlannedNode, Wishes};
     use crate::plan::reason::Reason;
+    use crate::plan::verification::VerifyAction;
 
     pub(in crate::run) fn node(stage: &str) -> NodeId {
         NodeId { stage: Name::new(stage).unwrap(), architecture: Architecture::X86_64 }
@@ -214,6 +222,7 @@ pub(super) mod tests {
             action: Action::Build,
             reason: Reason::FirstBuild,
             dry_run: DryRunAction::Run,
+            verification: VerifyAction::None,
             wanted: true,
             verify_key: None,
         });

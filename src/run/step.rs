@@ -1,7 +1,7 @@
 //! [`Steps`]: one step from start to finish. The real [`Launch`].
 //!
-//! Owns what every kind of step shares: log, private folder, the end of its output. What a dry run, a build and a retag do stands
-//! in `dry_run.rs`, `keep.rs`, `build.rs`, what they hand to their children in `children.rs`. Invariant: when the outcome is given
+//! Owns what every kind of step shares: log, private folder, the end of its output. What a dry run, a build and a verification do
+//! stands in `dry_run.rs`, `keep.rs`, `build.rs`, `verify.rs`, what they hand to their children in `children.rs`. Invariant: when the outcome is given
 //! back nothing of the step runs any more, its private folder is gone, and what it left elsewhere has been reported.
 
 use std::cell::OnceCell;
@@ -14,10 +14,11 @@ use tokio::sync::{oneshot, watch};
 use crate::config::pipeline::{Pipeline, Stage};
 use crate::event::{Event, Failure, Outcome, StepId, StepKind};
 use crate::model::artifact::{Leftover, LeftoverKind};
-use crate::model::digest::{DryRunKey, StageKey};
+use crate::model::digest::{Digest, DryRunKey, StageKey};
 use crate::model::name::Name;
 use crate::model::node::{NodeId, RunId};
 use crate::model::verdict::Verdict;
+use crate::model::verification::Verification;
 use crate::plan::difference::Change;
 use crate::plan::inputs::StageInputs;
 use crate::plan::plan::{Action, Plan, PlannedNode};
@@ -39,6 +40,8 @@ pub struct Rekeyed {
     pub stage_key: Option<StageKey>,
     /// Key of its dry run.
     pub dry_run_key: Option<DryRunKey>,
+    /// Key of the planned image's checks, as they are now.
+    pub verify_key: Option<Digest>,
     /// What differs from the plan's inputs.
     pub changes: Vec<Change>,
 }
@@ -63,6 +66,8 @@ pub trait Ledger {
     async fn remember(&self, verdict: &Verdict) -> Result<(), String>;
     /// An image was sealed; its manifest is kept.
     async fn sealed(&self, node: &NodeId, key: &StageKey) -> Result<(), String>;
+    /// Keeps what the checks of an image found.
+    async fn verified(&self, verification: &Verification) -> Result<(), String>;
 }
 
 /// What steps need to know; all of it was decided before the first one starts.
@@ -159,6 +164,7 @@ impl Steps<'_> {
             StepKind::DryRun => current.dry_run().await,
             StepKind::Build => current.build().await,
             StepKind::Retag => current.retag().await,
+            StepKind::Verify => current.verify().await,
         };
         outcome.unwrap_or_else(|stopped| match stopped {
             Halt::Cancelled => Outcome::Cancelled,

@@ -7,6 +7,7 @@
 //! manifests/<stage key, 64 hex>.json   input manifest
 //! trees/<digest, 64 hex>.json          files of one folder or role, shared by manifests
 //! verdicts/<dry-run key, 64 hex>.json  what a dry run found
+//! verifications/<ami>.json             what the last verification of an image found
 //! runs/<run id>/<name>                 records of past runs
 //! swaps/<swap>/<ami>.json              an AMI that went through a swap to its end
 //! ```
@@ -26,6 +27,7 @@ use crate::model::digest::{Digest, DryRunKey, StageKey};
 use crate::model::name::Name;
 use crate::model::node::RunId;
 use crate::model::verdict::Verdict;
+use crate::model::verification::Verification;
 
 pub use open::{Credentials, S3Keys, S3Settings};
 
@@ -138,6 +140,16 @@ impl State {
     /// Remembers a verdict under its key; a newer one replaces it.
     pub async fn put_verdict(&self, verdict: &Verdict) -> Result<(), StateError> {
         self.put_json(&json("verdicts", verdict.key.0), verdict).await
+    }
+
+    /// The last verification of an image.
+    pub async fn verification(&self, ami: &str) -> Result<Option<Verification>, StateError> {
+        self.get_json(&format!("verifications/{ami}.json")).await
+    }
+
+    /// Remembers the verification of an image; a newer one replaces it.
+    pub async fn put_verification(&self, verification: &Verification) -> Result<(), StateError> {
+        self.put_json(&format!("verifications/{}.json", verification.image), verification).await
     }
 
     /// The input manifest that a stage key is the digest of.

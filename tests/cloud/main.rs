@@ -20,4 +20,5 @@ pub mod swap;
 mod together;
 mod tools;
 mod traffic;
+mod verification;
 mod whole;

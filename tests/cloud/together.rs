@@ -23,7 +23,7 @@ fn a_second_run_waits_for_the_first_and_adopts_what_it_built_or_gives_up_when_as
     project.touch_beside("gate");
     let (first, second) = (first.end(), second.end());
     assert_eq!((first.code, second.code), (Some(0), Some(0)), "{first}\n{second}");
-    let mut runs = project.packer_runs();
+    let mut runs: Vec<_> = project.packer_runs().into_iter().filter(|(_, kind)| kind == "build").collect();
     runs.sort();
     assert_eq!(runs.iter().map(|(stage, _)| stage.as_str()).collect::<Vec<_>>(), ["api", "base", "web"], "each once");
     let images = Account::of(&cloud).only_sealed_images(&["api", "base", "web"]);

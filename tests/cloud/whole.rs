@@ -22,7 +22,7 @@ fn a_pipeline_is_built_from_nothing_then_not_at_all_then_only_where_a_file_chang
     // Planned, not touched.
     project.expect(0, &["validate"]);
     let planned = project.expect(2, &["plan", "--detailed-exitcode"]);
-    planned.said("3 to build").said("web_ami_id");
+    planned.said("3 to build, 1 to verify").said("web_ami_id");
     let lock = project.read("ovenbird.lock");
     assert!(lock.contains("debian-12-amd64-20261116-2299"), "the newest source AMI is pinned\n{lock}");
     project.commit();
@@ -42,7 +42,7 @@ fn a_pipeline_is_built_from_nothing_then_not_at_all_then_only_where_a_file_chang
     Account::of(&cloud).nothing();
 
     // Built.
-    project.expect(0, &["build"]);
+    project.expect(0, &["build"]).said("verify web");
     let first = Account::of(&cloud).only_sealed_images(&["api", "base", "web"]);
     let [api, base, web] = first.as_slice() else { unreachable!("three images") };
     for (image, (stage, key, _)) in first.iter().zip(&planned) {
@@ -59,6 +59,7 @@ fn a_pipeline_is_built_from_nothing_then_not_at_all_then_only_where_a_file_chang
     }
     assert_eq!((web.tag("ovenbird:parent"), web.tag("ovenbird:parent-key")), (base.id.as_str(), base.tag("ovenbird:key")));
     assert_eq!(base.tag("ovenbird:parent-key"), "");
+    assert_eq!([api, base, web].map(|image| image.tag("ovenbird:verified").len()), [0, 0, 71], "an instance of it was asked");
     assert_eq!(web.file("/srv/web/index.html"), "Hello from the small site\n", "vars, groups and group_vars reached the play");
     assert_eq!((api.file("/etc/base-mark"), api.file("/etc/api.conf")), ("base\n".to_owned(), "listen = 8080\n".to_owned()));
     let expected = format!("# Written by ovenbird.\nweb_ami_id = \"{}\"\napi_ami_id = \"{}\" # beside the web's\n", web.id, api.id);
@@ -83,7 +84,7 @@ fn a_pipeline_is_built_from_nothing_then_not_at_all_then_only_where_a_file_chang
     let explained = project.expect(0, &["explain", "web"]);
     explained.said(file).said(&web.id).said("-{{ greeting }} from").said("+{{ greeting }} again from");
     let text = project.expect(2, &["plan", "--detailed-exitcode"]);
-    text.said("1 to build, 2 to reuse").said(&format!("M {file}")).said("1 input changed");
+    text.said("1 to build, 1 to verify, 2 to reuse").said(&format!("M {file}")).said("1 input changed");
     project.expect(2, &["emit", "--check"]);
     project.expect(0, &["build"]);
     let second = Account::of(&cloud).only_sealed_images(&["api", "base", "web", "web"]);

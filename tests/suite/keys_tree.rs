@@ -318,7 +318,7 @@ impl Keys {
     pub(crate) fn plan(&self, images: &[Image]) -> Plan {
         let (loaded, keyed) = (self.load(), self.keyed());
         let graph = Graph::new(&loaded.pipeline);
-        let known = Known { images: Some(images.to_vec()), verdicts: BTreeMap::new() };
+        let known = Known { images: Some(images.to_vec()), ..Known::default() };
         let (targets, earlier) = (BTreeMap::new(), BTreeMap::new());
         let given = Given {
             pipeline: &loaded.pipeline,

@@ -12,6 +12,7 @@ use crate::plan::emit;
 use crate::plan::graph::Parent;
 use crate::plan::plan::{Action, DryRunAction, FORMAT, Plan, PlannedEmit, PlannedNode, PlannedParent, PlannedSource};
 use crate::plan::reason::Reason;
+use crate::plan::verification::{self, VerifyAction};
 
 impl Planner<'_> {
     /// The plan that these decisions are.
@@ -72,6 +73,7 @@ impl Planner<'_> {
             action,
             reason,
             dry_run: self.dry_runs.get(node).cloned().unwrap_or(DryRunAction::Skip),
+            verification: self.verifications.get(node).cloned().unwrap_or_default(),
             wanted: self.wanted.contains(node),
         }
     }
@@ -83,7 +85,22 @@ impl Planner<'_> {
             wanted,
             changes: emit::changes(emit, ids, &self.given.pipeline.region, self.given.targets.get(&emit.path)),
             missing: emit::nodes(emit).into_iter().filter(|node| !ids.contains_key(node) && !built(node)).collect(),
+            unverified: if self.wishes.build { self.unverified(emit) } else { Vec::new() },
         }
+    }
+
+    /// Of what a block names and what that stands on: images that did not pass and that this run does not look at.
+    fn unverified(&self, emit: &Emit) -> Vec<NodeId> {
+        let Given { pipeline, graph, keyed, known, .. } = self.given;
+        let mut found = Vec::new();
+        for node in emit::nodes(emit) {
+            for (unfit, ..) in verification::unfit(graph, keyed, known, &pipeline.name, &node) {
+                if !self.verifications.get(unfit).is_some_and(VerifyAction::runs) && !found.contains(unfit) {
+                    found.push(unfit.clone());
+                }
+            }
+        }
+        found
     }
 
     fn general_warnings(&mut self, shown: &[&NodeId]) {
