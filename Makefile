@@ -19,7 +19,7 @@ test: tools ## everything, the runs against the local EC2 included
 proof: tools ## the same with the long numbers (hundreds of generated trees, many kills)
 	@OVENBIRD_PROOF=1 dev/test
 
-check: tools ## fmt, clippy, doc, shell, Python, licences
+check: tools ## fmt, clippy, doc, shell, Python, Ansible, licences
 	@dev/check
 
 bench: tools ## ratios side by side in one run (release build); ONLY=main for one group

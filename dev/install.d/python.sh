@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Owns: the venv with ansible-core and the local EC2's packages. Must not: touch the machine's own Python packages.
+# Owns: the venv with ansible-core, ansible-lint and the local EC2's packages. Must not: touch the machine's own Python packages.
 # Invariant: `.tools/venv` points at a whole venv, never at one that an interrupted run left behind.
 
 # A venv's scripts hold its path, so it cannot be built elsewhere and renamed: each gets a folder named after its pins and Python,
@@ -14,9 +14,9 @@ make_venv() {
   rm -rf "$1"
   python3 -m venv "$1"
   "$1/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off --no-deps \
-    -r "$ROOT/dev/requirements.txt" -r "$ROOT/dev/requirements-cloud.txt"
+    -r "$ROOT/dev/requirements.txt" -r "$ROOT/dev/requirements-cloud.txt" -r "$ROOT/dev/requirements-lint.txt"
   "$1/bin/python" -m pip check
-  "$1/bin/python" -c 'import ansible, moto.server, docker'
+  "$1/bin/python" -c 'import ansible, ansiblelint, moto.server, docker'
   touch "$1/.whole"
 }
 
@@ -37,7 +37,8 @@ ensure_python() {
     step "Python venv with ansible-core and moto, about 1 min" "check that pip reaches its index" make_venv "$venv"
   fi
   ln -sfn "$venv" "$TOOLS/venv"
-  for old in "$TOOLS"/venv-*; do [ "$old" = "$venv" ] || rm -rf "$old"; done
+  # Kept for a day: a local EC2 that another work tree started may still run from it.
+  for old in "$TOOLS"/venv-*; do [ "$old" = "$venv" ] || find "$old" -maxdepth 0 -mtime +0 -exec rm -rf {} +; done
   from=$TOOLS/venv/bin
   if found=$(ansible_on_path); then
     from=${found#* }
