@@ -40,21 +40,23 @@ def masked(value, name=""):
     return value
 
 
+def lines(path):
+    """Lines of a file that may not be there, without empty ones."""
+    try:
+        return [line.strip() for line in Path(path).read_text(encoding="utf-8").split("\n") if line.strip()]
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
 def first_line(*paths):
-    for path in paths:
-        try:
-            line = Path(path).read_text(encoding="utf-8").partition("\n")[0].strip()
-        except (OSError, UnicodeDecodeError):
-            continue
-        if line:
-            return line
-    return None
+    return next((line for path in paths for line in lines(path)), None)
 
 
 class Service:
     """What this process answers. Everything but its health is read once: a new configuration comes with a restart."""
 
     def __init__(self, asked):
+        self.missing = Path(asked.missing)
         self.marker = Path(asked.run) / "configured"
         self.failed = Path(asked.run) / "failed"
         self.release = first_line(Path(__file__).resolve().with_name("RELEASE")) or "unknown"
@@ -96,16 +98,16 @@ class Service:
         }
         if self.problem:
             answer["config_problem"] = self.problem
+        missing = lines(self.missing)
+        if missing:
+            answer["config_missing"] = missing
         return 200, answer
 
     def health(self):
         if self.marker.exists():
             return 200, {"status": "ok", "release": self.release}
-        reason = "no environment was applied: user data brought none"
-        try:
-            reason = "the environment could not be applied: " + "; ".join(self.failed.read_text(encoding="utf-8").split("\n")[:5]).strip("; ")
-        except OSError:
-            pass
+        failed = lines(self.failed)[:5]
+        reason = "the environment could not be applied: " + "; ".join(failed) if failed else "no environment was applied: user data brought none"
         return 503, {"status": "not configured", "release": self.release, "reason": reason}
 
 
@@ -175,6 +177,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="/etc/app/app.toml")
     parser.add_argument("--environment", default="/etc/app/instance.env")
+    parser.add_argument("--missing", default="/etc/app/missing", help="keys that consul-template waits for")
     parser.add_argument("--run", default="/run/instance", help="where instance-configure says how it went")
     parser.add_argument("--listen", default="127.0.0.1:8080", help="when systemd hands over no socket")
     parser.add_argument("--check", action="store_true")

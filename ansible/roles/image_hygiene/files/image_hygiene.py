@@ -35,7 +35,7 @@ LIST = [
     ("authorized keys", ["~/.ssh/authorized_keys", "~/.ssh/authorized_keys2", "~/.ssh/known_hosts", "~/.ssh/known_hosts.old"], "remove", False),
     ("shell histories", ["~/.*_history", "~/.lesshst", "~/.viminfo", "~/.wget-hsts"], "remove", False),
     ("marks of sudo", ["~/.sudo_as_admin_successful"], "remove", True),
-    ("caches of accounts", ["~/.ansible", "~/.cache"], "files", True),
+    ("caches of accounts", ["~/.ansible", "~/.ansible_async", "~/.cache"], "files", True),
     ("cloud-init state", ["var/lib/cloud/[!s]*", "var/lib/cloud/s[!e]*", "var/lib/cloud/sem"], "remove", False),   # all but the seed
     ("random seed", ["var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/lib/urandom/random-seed"], "remove", False),
     ("DHCP leases", ["var/lib/dhcp/*", "var/lib/dhclient/*", "var/lib/dhcpcd/*", "var/lib/NetworkManager/*lease*", "var/lib/NetworkManager/secret_key"], "remove", False),
