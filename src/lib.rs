@@ -45,7 +45,7 @@
 //! ovenbird.hcl                 the pipeline file, the user's
 //! ovenbird.lock                pins, written by ovenbird, committed
 //! .ovenbird/lock               held by a run; who holds it stands inside
-//! .ovenbird/state/             manifests and verdicts (or s3://…, by `state`)
+//! .ovenbird/state/             manifests, verdicts, verifications (or s3://…, by `state`)
 //! .ovenbird/runs/<id>/         events.jsonl, plan.json, logs/<step>.log; tmp/ while it runs, 0700
 //! .ovenbird/galaxy/<digest>/   roles and collections of a requirement file
 //! .ovenbird/ansible/           ANSIBLE_HOME of every child

@@ -31,6 +31,7 @@ pub mod swap_goal;
 pub mod swap_plan;
 pub mod swap_run;
 pub mod swap_status;
+mod swap_verified;
 pub mod toolcheck;
 pub mod update;
 pub mod validate;

@@ -11,13 +11,13 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::survey::Survey;
 use crate::cli::swap::Swapping;
+use crate::cli::swap_verified;
 use crate::cli::world::World;
 use crate::config::pipeline::EmitValue;
 use crate::disk::tfvars;
 use crate::model::artifact::{Image, ImageState, tags};
 use crate::model::node::NodeId;
 use crate::plan::hit;
-use crate::plan::verification::{self, Unverified};
 use crate::ports::{AwsError, Traffic as _};
 use crate::run::swap_asks::{Halt, HaltKind};
 use crate::run::swap_work::Fit;
@@ -87,7 +87,8 @@ impl Fit for Fitness<'_> {
         if let Some(why) = unfit(image, pipeline.name.as_str(), spec.stage.as_str(), &self.architectures()) {
             return Err(refused(why).help("`ovenbird images` lists what there is; nothing was written"));
         }
-        if let Some((why, stage)) = self.unverified(image).await? {
+        let parent = async |id: &str| Ok(self.swapping.traffic.images(&[id.to_owned()]).await.map_err(unasked)?.into_iter().next());
+        if let Some((why, stage)) = swap_verified::unverified(pipeline, self.state, image, parent).await? {
             return Err(refused(why).help(format!("`ovenbird build {stage}` verifies it; nothing was written")));
         }
         if let Some(before) = &spec.requires {
@@ -107,35 +108,6 @@ fn unasked(error: AwsError) -> Halt {
 }
 
 impl Fitness<'_> {
-    /// Why the checks of an image, or of one that it stands on, keep it from serving; and the stage to build. Of its own the image
-    /// needs a pass; below it only a failure counts: what was made before its stage had checks has none.
-    async fn unverified(&self, image: &Image) -> Result<Option<(String, String)>, Halt> {
-        let pipeline = &self.swapping.loaded.pipeline;
-        let has_checks = |image: &Image| {
-            image.tag(tags::STAGE).and_then(|stage| pipeline.stages.iter().find(|s| s.name.as_str() == stage)?.verify.as_ref()).is_some()
-        };
-        let mut looked_at = image.clone();
-        // A chain of stages has no circle, but tags can be written by anybody.
-        for depth in 0..=pipeline.stages.len() {
-            let id = looked_at.id.clone();
-            let stage = looked_at.tag(tags::STAGE).unwrap_or_default().to_owned();
-            if has_checks(&looked_at) {
-                let last = self.state.verification(&id).await;
-                let last = last.map_err(|e| Halt::new(HaltKind::Unavailable, e.to_string()).help(e.help()))?;
-                match verification::has_passed(&looked_at, last.as_ref()) {
-                    Err(why) if depth == 0 => return Ok(Some((why.to_string(), stage))),
-                    Err(why @ Unverified::Failed { .. }) => return Ok(Some((format!("it stands on {id}: {why}"), stage))),
-                    Ok(()) | Err(_) => {}
-                }
-            }
-            let Some(parent) = looked_at.tag(tags::PARENT).filter(|_| looked_at.tag(tags::PARENT_KEY).is_some()) else { break };
-            let found = self.swapping.traffic.images(&[parent.to_owned()]).await.map_err(unasked)?;
-            let Some(parent) = found.into_iter().next() else { break };
-            looked_at = parent;
-        }
-        Ok(None)
-    }
-
     fn architectures(&self) -> Vec<&'static str> {
         let stage = self.swapping.loaded.pipeline.stage(&self.swapping.spec.stage);
         stage.map(|stage| stage.architectures.iter().map(|a| a.as_str()).collect()).unwrap_or_default()

@@ -3,6 +3,8 @@
 //! Decides nothing; what follows from a mark is `plan::verification`'s. Invariant: a mark is about a key that holds the image's key
 //! and the checks, so a tag that was copied to another image, or that older checks left, never counts for the present ones.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::artifact::{Image, tags};
@@ -30,6 +32,9 @@ pub struct Verification {
     pub tasks: u32,
     /// Seconds that they took.
     pub seconds: f64,
+    /// What the checks were made of: files and folders with the digest of each.
+    #[serde(default)]
+    pub checks: BTreeMap<String, Digest>,
 }
 
 /// What the tag [`tags::VERIFIED`] says.

@@ -35,6 +35,8 @@ pub struct Keyed {
     pub verify_key: Option<Digest>,
     /// Key of the dry run's verification.
     pub dry_run_verify_key: Option<Digest>,
+    /// What the checks are made of, as [`checks`] says it.
+    pub checks: BTreeMap<String, Digest>,
     /// What of this node itself is not in the lock file.
     pub missing: Vec<Unpinned>,
     /// Why there can be no dry run in Docker.
@@ -45,9 +47,12 @@ pub struct Keyed {
 
 /// Key of the verification of the image that `key` names, by the checks as `inputs` has them; `None`: the stage has none.
 pub fn verify_key(stage: &Stage, inputs: &StageInputs, key: StageKey) -> Option<Digest> {
-    let playbook = stage.verify.as_ref()?;
-    let trees = inputs.verify_trees.iter().map(|(name, tree)| (name.clone(), canonical::tree_digest(tree))).collect();
-    Some(InputManifest::verify_key(key.0, &text(playbook), &trees))
+    Some(InputManifest::verify_key(key.0, &text(stage.verify.as_ref()?), &checks(inputs)))
+}
+
+/// What a stage's checks are made of: files and folders with the digest of each.
+pub fn checks(inputs: &StageInputs) -> BTreeMap<String, Digest> {
+    inputs.verify_trees.iter().map(|(name, tree)| (name.clone(), canonical::tree_digest(tree))).collect()
 }
 
 /// Something that a key needs and that the lock file does not have.
@@ -192,6 +197,7 @@ impl Of<'_> {
         Keyed {
             verify_key: verify(stage_key),
             dry_run_verify_key: verify(dry_run_key),
+            checks: self.inputs.verify_trees.clone(),
             stage_key: stage_key.map(StageKey),
             dry_run_key: dry_run_key.map(DryRunKey),
             manifest,

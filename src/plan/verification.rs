@@ -4,7 +4,7 @@
 //! An image's checks wait for its own build alone: children are built meanwhile, and what waits for the verdict is what leaves the
 //! house, emit and swap. Invariant: an image counts only with all that it stands on: a base that failed takes its apps with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,10 @@ pub enum Unverified {
     /// Nobody ever looked.
     Never,
     /// Others have passed.
-    ChecksChanged,
+    ChecksChanged {
+        /// Files and folders that differ, where it is known here which passed.
+        changed: Vec<String>,
+    },
     /// They failed.
     Failed {
         /// In this run.
@@ -72,12 +75,22 @@ pub enum Unverified {
     },
 }
 
+/// Names of changed checks that are told.
+const TOLD: usize = 3;
+
 impl std::fmt::Display for Unverified {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Made => write!(f, "made in this run"),
             Self::Never => write!(f, "never verified"),
-            Self::ChecksChanged => write!(f, "its checks changed since they passed"),
+            Self::ChecksChanged { changed } => {
+                write!(f, "its checks changed since they passed")?;
+                if changed.is_empty() {
+                    return Ok(());
+                }
+                write!(f, ": {}", changed.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", "))?;
+                if changed.len() > TOLD { write!(f, " and {} more", changed.len() - TOLD) } else { Ok(()) }
+            }
             Self::Failed { run, task, message, changed } => {
                 write!(f, "verification failed in run {run}")?;
                 match (task, message) {
@@ -96,15 +109,15 @@ impl std::fmt::Display for Unverified {
 ///
 /// # Errors
 /// Why not.
-pub fn judge(image: &Image, key: Digest, remembered: Option<&Verification>) -> Result<(), Unverified> {
-    let mark = Mark::of(image);
-    let remembered = remembered.filter(|last| last.image == image.id && !last.passed);
-    match mark {
+pub fn judge(image: &Image, key: Digest, checks: &BTreeMap<String, Digest>, remembered: Option<&Verification>) -> Result<(), Unverified> {
+    let last = remembered.filter(|last| last.image == image.id);
+    let remembered = last.filter(|last| !last.passed);
+    match Mark::of(image) {
         Some(Mark::Passed(passed)) if passed == key => Ok(()),
         // A pass that is not the failure's own was before it: its tag could not be written over.
         Some(Mark::Passed(passed)) => Err(match remembered.filter(|last| last.key != passed) {
             Some(last) => failed(last, key),
-            None => Unverified::ChecksChanged,
+            None => Unverified::ChecksChanged { changed: differing(last.filter(|last| last.key == passed), checks) },
         }),
         Some(Mark::Failed { key: with, run }) => Err(match remembered.filter(|last| last.run.as_str() == run) {
             Some(last) => failed(last, key),
@@ -127,7 +140,14 @@ pub fn has_passed(image: &Image, remembered: Option<&Verification>) -> Result<()
         (_, Some(last)) => last.key,
         (None, None) => return Err(Unverified::Never),
     };
-    judge(image, key, remembered)
+    judge(image, key, &BTreeMap::new(), remembered)
+}
+
+/// Names that are in one of the two only, or with another digest. A record of before there were names tells none.
+fn differing(last: Option<&Verification>, now: &BTreeMap<String, Digest>) -> Vec<String> {
+    let Some(then) = last.map(|last| &last.checks).filter(|then| !then.is_empty()) else { return Vec::new() };
+    let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    names.into_iter().filter(|name| then.get(*name) != now.get(*name)).cloned().collect()
 }
 
 fn failed(last: &Verification, key: Digest) -> Unverified {
@@ -143,7 +163,7 @@ pub fn lineage<'g>(graph: &'g Graph, node: &'g NodeId) -> impl Iterator<Item = &
 pub fn standing<'k>(known: &'k Known, pipeline: &Name, node: &NodeId, keyed: &Keyed) -> Option<(&'k Image, Result<(), Unverified>)> {
     let key = keyed.verify_key?;
     let image = hit::find(known.images.as_deref()?, pipeline, node, keyed.stage_key?).hit?;
-    Some((image, judge(image, key, known.verifications.get(&image.id))))
+    Some((image, judge(image, key, &keyed.checks, known.verifications.get(&image.id))))
 }
 
 /// Images of the present keys that keep `node` out of an emit: its own, or one that it stands on; AMI id and reason of each. An
@@ -181,6 +201,9 @@ mod tests {
             task: Some("ask (verify.yml:3)".to_owned()),
             tasks: 1,
             seconds: 1.0,
+            checks: [("verify.yml", "old"), ("roles/ask", "same"), ("gone.yml", "")]
+                .map(|(n, t)| (n.to_owned(), Digest::of(t.as_bytes())))
+                .into(),
         }
     }
 
@@ -195,12 +218,17 @@ mod tests {
             ("a pass", Some(Mark::Passed(now)), None, "passed"),
             ("a pass after a failure that stayed in the state", Some(Mark::Passed(now)), Some(last(now, false)), "passed"),
             ("older checks", Some(Mark::Passed(old)), None, "its checks changed since they passed"),
-            ("older checks passed, remembered", Some(Mark::Passed(old)), Some(last(old, true)), "its checks changed since they passed"),
+            (
+                "older checks passed, remembered",
+                Some(Mark::Passed(old)),
+                Some(last(old, true)),
+                "its checks changed since they passed: gone.yml, verify.yml",
+            ),
             (
                 "older checks failed and passed then",
                 Some(Mark::Passed(old)),
                 Some(last(old, false)),
-                "its checks changed since they passed",
+                "its checks changed since they passed: gone.yml, verify.yml",
             ),
             (
                 "failed, and the tag of the older pass stands",
@@ -224,10 +252,11 @@ mod tests {
                 "verification failed in run 20261122t000000-00000f; its checks changed since",
             ),
         ];
+        let checks = [("verify.yml", "new"), ("roles/ask", "same")].map(|(n, t)| (n.to_owned(), Digest::of(t.as_bytes()))).into();
         for (case, mark, remembered, want) in cases {
             let mut image = sealed("ami-1", &node("web"), StageKey(Digest::of(b"web")), "1");
             image.tags.extend(mark.map(|mark| (tags::VERIFIED.to_owned(), mark.to_string())));
-            let told = judge(&image, now, remembered.as_ref()).map_or_else(|why| why.to_string(), |()| "passed".to_owned());
+            let told = judge(&image, now, &checks, remembered.as_ref()).map_or_else(|why| why.to_string(), |()| "passed".to_owned());
             assert_eq!(told, want.replace("RUN", &format!("verification failed in run {run}")), "{case}");
         }
     }
@@ -236,6 +265,6 @@ mod tests {
     fn a_record_of_another_image_says_nothing() {
         let image = sealed("ami-2", &node("web"), StageKey(Digest::of(b"web")), "1");
         let now = Digest::of(b"now");
-        assert_eq!(judge(&image, now, Some(&last(now, false))), Err(Unverified::Never));
+        assert_eq!(judge(&image, now, &BTreeMap::new(), Some(&last(now, false))), Err(Unverified::Never));
     }
 }

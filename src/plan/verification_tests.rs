@@ -103,6 +103,7 @@ fn a_failure_is_told_with_its_run_and_task_and_repeated() {
         task: Some("Ask (ansible/verify/web.yml:7)".to_owned()),
         tasks: 2,
         seconds: 1.5,
+        checks: std::collections::BTreeMap::new(),
     };
     world.known.verifications.insert("ami-web".to_owned(), last);
     let told = "web: run: verification failed in run 20261121t000000-000001: task Ask (ansible/verify/web.yml:7)";

@@ -14,6 +14,7 @@ use crate::inputs::declared::declared_variables;
 use crate::model::artifact::{Image, ImageState, tags};
 use crate::model::digest::Digest;
 use crate::model::verification::{Mark, Verification};
+use crate::plan::keyed::checks;
 use crate::plan::verification::VerifyAction;
 use crate::ports::Catalog;
 use crate::process::spawn::Exit;
@@ -186,6 +187,7 @@ impl Current<'_> {
             task: failure.and_then(|failure| failure.task.clone()),
             tasks: report.pass.tasks,
             seconds: report.seconds,
+            checks: self.steps.inputs.get(&self.stage.name).map(checks).unwrap_or_default(),
         }
     }
 

@@ -64,8 +64,10 @@ fn an_image_leaves_the_house_only_after_its_checks_passed_and_changed_checks_rep
 
     // Other checks: they alone run. An interrupt leaves image, mark and account as they were.
     project.edit(CHECKS, "from the small", "the small");
-    project.expect(2, &["plan", "--no-dry-run", "--detailed-exitcode"]).said("its checks changed since they passed");
+    project.expect(2, &["plan", "--no-dry-run", "--detailed-exitcode"]).said(&format!("its checks changed since they passed: {CHECKS}"));
     project.expect(1, &["emit"]).said("its checks changed since they passed");
+    let matrix = project.expect(0, &["plan", "--no-dry-run", "--matrix", "github"]).json();
+    assert_eq!((&matrix["include"][0]["stage"], matrix["include"].as_array().map(Vec::len)), (&json!("web"), Some(1)), "{matrix}");
     let before = kinds(&project).len();
     project.fake_packer(&json!([{ "kind": "verify", "until": project.beside("never") }]));
     let mut running = project.start(&["build", "--no-dry-run", "--json"]);

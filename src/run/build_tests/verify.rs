@@ -43,7 +43,11 @@ async fn checks_that_passed_mark_the_image_and_the_account_is_looked_at_first() 
 
 #[tokio::test]
 async fn a_failed_check_is_marked_remembered_and_said_with_its_task() {
-    let done = verify(checking(&[START, FAILED, STATS], INSTANCE, "exit 1")).await;
+    let mut setting = checking(&[START, FAILED, STATS], INSTANCE, "exit 1");
+    setting.account.leftovers = vec![stray()];
+    let done = verify(setting).await;
+    let step = StepId { kind: StepKind::Verify, ..build("web") };
+    assert!(done.events.contains(&Event::Reconciled { step, removed: vec![stray()], left: vec![] }), "{:?}", done.events);
     insta::assert_snapshot!(done.failure().message, @"ami-0bbbbbbbbbbbbbbbb did not pass its verification and stays out of every emit and swap: a task failed: no such package");
     assert_eq!(done.failure().task.as_deref(), Some("install (web.yml:3)"));
     assert_eq!(marks(&done), [format!("mark {MADE} failed 20261122t000000-000007 {}", Digest::of(b"checks"))]);
