@@ -144,7 +144,8 @@ class Stage:
     def image(self) -> str:
         """A light AMI, sealed as a build of this pipeline."""
         self.images += 1
-        tags = {"ovenbird:key": f"sha256:{self.images:064x}", "ovenbird:pipeline": "swap", "ovenbird:stage": "web"}
+        key = f"sha256:{self.images:064x}"
+        tags = {"ovenbird:key": key, "ovenbird:verified": key, "ovenbird:pipeline": "swap", "ovenbird:stage": "web"}
         return str(self.control("POST", "light", {"name": f"{self.name}-{self.images}", "tags": tags})["id"])
 
     def emit(self) -> str:

@@ -13,14 +13,20 @@ const FIRST: &str = "terraform/environments/first";
 type Unfit = (fn(&mut Json), &'static str);
 
 const UNFIT: &[Unfit] = &[
-    (|image| drop(image["tags"].as_object_mut().and_then(|tags| tags.remove("ovenbird:key"))), "it is not sealed"),
+    (|image| lacks(image, "ovenbird:verified"), "it is not verified: it has no `ovenbird:verified` tag"),
     // In the proof.
+    (|image| lacks(image, "ovenbird:key"), "it is not sealed"),
+    (|image| image["tags"]["ovenbird:verified"] = json!(format!("failed R sha256:{:064}", 0)), "its verification failed in run R"),
     (|image| image["tags"]["ovenbird:revoked"] = json!("bad openssl"), "it is revoked: bad openssl"),
     (|image| image["architecture"] = json!("arm64"), "it is for arm64, and the stage is for x86_64"),
     (|image| image["region"] = json!("us-west-2"), "ap-northeast-1 has no such image"),
     (|image| image["tags"]["ovenbird:stage"] = json!("api"), "it is stage `api`"),
     (|image| image["tags"]["ovenbird:pipeline"] = json!("other"), "of pipeline `other`"),
 ];
+
+fn lacks(image: &mut Json, tag: &str) {
+    image["tags"].as_object_mut().and_then(|tags| tags.remove(tag));
+}
 
 /// One of them; in the proof all.
 pub fn unfit(stage: &Stage) {

@@ -92,7 +92,7 @@ impl Stage {
         self.ec2.turn(&json!({ "clock": 3 }));
     }
 
-    /// A new light AMI, sealed as a build of this pipeline.
+    /// A new light AMI, sealed and verified as a build of this pipeline.
     pub fn image(&self) -> String {
         self.image_like(|_| {})
     }
@@ -101,7 +101,8 @@ impl Stage {
     pub fn image_like(&self, spoil: impl FnOnce(&mut Json)) -> String {
         self.images.set(self.images.get() + 1);
         let key = format!("sha256:{:064x}", self.images.get());
-        let tags = json!({ "ovenbird:key": key, "ovenbird:pipeline": self.project.name, "ovenbird:stage": "web" });
+        let tags =
+            json!({ "ovenbird:key": key, "ovenbird:verified": key, "ovenbird:pipeline": self.project.name, "ovenbird:stage": "web" });
         let mut image = json!({ "name": format!("web-{}", self.images.get()), "tags": tags });
         spoil(&mut image);
         let made = self.ec2.control("POST", "light", &image);
