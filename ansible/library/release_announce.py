@@ -87,12 +87,14 @@ class Instance:
     def serves(self, release):
         return self.passing and self.release == release
 
-    def why_not(self, manifest_url, report_before):
-        """The node's own reason, when it is about this announcement."""
+    def heard(self, manifest_url, report_before):
+        """What the node says of this announcement; nothing, while it has not heard of it."""
         report = body_of(self.report)
-        if self.report != report_before and report.get("manifest") == manifest_url and report.get("result") == "failed":
-            return report.get("reason") or "it says that it failed"
-        return None
+        return report if self.report != report_before and report.get("manifest") == manifest_url else {}
+
+    def why_not(self, manifest_url, report_before):
+        report = self.heard(manifest_url, report_before)
+        return (report.get("reason") or "it says that it failed") if report.get("result") == "failed" else None
 
 
 def look(consul, services):
@@ -133,7 +135,8 @@ def roll(consul, module):
             reasons = [f"{i.name}: {failed.get(i.name) or ('serves ' + str(i.release) if i.passing else 'its check is not passing')}" for i in waiting]
             raise Refused(f"{len(waiting)} of {len(seen)} instances do not serve `{release}` after {now - started:.0f} s: " + "; ".join(reasons))
         # Events travel by gossip, and an agent that was just restarting has missed it. Taking it twice does no harm.
-        if now - told > asked["again"]:
+        deaf = [instance for instance in waiting if not instance.heard(url, before.get(instance.name, ""))]
+        if deaf and now - told > asked["again"]:
             consul.announce(asked["event"], url)
             told = now
         time.sleep(0.3)

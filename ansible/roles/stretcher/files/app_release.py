@@ -179,6 +179,8 @@ def deploy(url, tries):
                 shutil.rmtree(left, ignore_errors=True)
             elif left.name != "lock":
                 left.unlink()
+        # Who announced it waits instead of announcing it again.
+        report("deploying", manifest=url)
         for attempt in range(1, tries + 1):
             code, log = stretcher(url)
             if code == 0 or SERVED_ALREADY.exists():
