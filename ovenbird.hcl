@@ -71,6 +71,7 @@ stage "consul_server" {
   playbook = "ansible/consul_server.yml"
   groups   = ["consul_server"]
   vars     = { consul_releases_url = var.releases_url, consul_checksum = var.consul_checksum }
+  verify   = "ansible/verify/consul_server.yml"
   dry_run { idempotent = true }
 }
 
