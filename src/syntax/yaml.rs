@@ -5,6 +5,7 @@
 //! two parsers refuse is a [`YamlError`] with its line, and the caller takes more than it can read instead of failing.
 
 mod fallback;
+mod plain;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -38,7 +39,7 @@ pub struct Node {
     pub tag: Option<String>,
     /// 1-based line of its first character.
     pub line: usize,
-    /// Bytes of it in the text without its byte order mark; empty where the parser could not say.
+    /// Bytes of a scalar in the text without its byte order mark; empty for anything else, and where the parser could not say.
     pub span: Range<usize>,
     /// Nodes in it, itself included, aliases written out.
     weight: u64,
@@ -140,6 +141,9 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Arc<Node>>, YamlError> {
         line: 1 + memchr::memchr_iter(b'\n', &bytes[..e.valid_up_to()]).count(),
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some(documents) = plain::parse(text) {
+        return Ok(documents);
+    }
     match with_granit(text) {
         Ok(documents) => Ok(documents),
         Err(Refusal::Limit(error)) => Err(error),
@@ -172,7 +176,6 @@ struct Open {
     anchor: Option<String>,
     tag: Option<String>,
     line: usize,
-    start: usize,
     children: Vec<Arc<Node>>,
 }
 
@@ -195,7 +198,7 @@ impl Builder {
                 if self.open.len() >= MAX_DEPTH {
                     return Err(Refusal::Limit(YamlError { message: format!("nested deeper than {MAX_DEPTH}"), line }));
                 }
-                self.open.push(Open { mapping, anchor, tag, line, start: span.start, children: Vec::new() });
+                self.open.push(Open { mapping, anchor, tag, line, children: Vec::new() });
                 Ok(())
             }
             Step::Close => {
@@ -211,8 +214,7 @@ impl Builder {
                 } else {
                     Kind::Sequence(open.children)
                 };
-                let span = open.start..span.end.max(open.start);
-                self.add(Arc::new(Node { kind, tag: open.tag, line: open.line, span, weight }), open.anchor, line)
+                self.add(Arc::new(Node { kind, tag: open.tag, line: open.line, span: 0..0, weight }), open.anchor, line)
             }
             Step::Alias(name) => {
                 let Some(node) = self.anchors.get(&name).cloned() else {
@@ -288,7 +290,7 @@ fn with_granit(text: &str) -> Result<Vec<Arc<Node>>, Refusal> {
 
 fn bytes_of(span: &Span) -> Range<usize> {
     match (span.start.byte_offset(), span.end.byte_offset()) {
-        (Some(start), Some(end)) if start <= end => start..end,
+        (Some(start), Some(end)) if start < end => start..end,
         _ => 0..0,
     }
 }
