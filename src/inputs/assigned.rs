@@ -21,10 +21,14 @@ pub(super) type Asked = BTreeMap<String, Option<Values>>;
 /// What decides about every name, beside the variables in it.
 pub(super) type Around = (Option<String>, Option<String>, BTreeSet<PathBuf>);
 
+/// By name; gone through only to fill another such map or a sorted set, so its order reaches nobody.
+#[expect(clippy::disallowed_types, reason = "names begin alike, by their role, and an ordered map compares them a dozen times")]
+type ByName = std::collections::HashMap<Arc<str>, Values, rustc_hash::FxBuildHasher>;
+
 /// Everything assigned anywhere in the closure.
 #[derive(Debug, Default)]
 pub(super) struct Variables {
-    known: BTreeMap<Arc<str>, Values>,
+    known: ByName,
     /// Folders that `inventory_dir` may be, beside the playbook's.
     pub(super) inventory_folders: BTreeSet<PathBuf>,
     /// A file of variables that could not be read, or a name that is a template: it may assign anything.
@@ -40,6 +44,9 @@ pub(super) struct Variables {
 pub(super) struct Assigned {
     values: Vec<(Arc<str>, Values)>,
     blind: Option<String>,
+    /// Documents with anything that may look up. Told once a file: two hundred roles may meet the same fifty playbooks where a name
+    /// with a fact in it fits these.
+    pub(super) looking: Vec<Arc<Node>>,
 }
 
 impl Assigned {
@@ -50,7 +57,8 @@ impl Assigned {
             all.assign_all(document);
         }
         let blind = all.blind.clone();
-        Self { values: all.into_values(), blind }
+        let looking = documents.iter().filter(|document| super::lookups::looks_up(document)).cloned().collect();
+        Self { values: all.into_values(), blind, looking }
     }
 }
 

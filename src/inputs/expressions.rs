@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::jinja::{balanced, quoted, short, split, start_of};
+use super::jinja::{balanced, quoted, short_of, split, start_of};
 
 /// Tests that look at this machine's files, and filters that do.
 const FILE_TESTS: &[&str] = &[
@@ -40,23 +40,23 @@ fn standing<'t>(text: &'t str, word: &'static str) -> impl Iterator<Item = (&'t 
 }
 
 /// The name that a text begins with, without the prefix that means the same as none.
-fn leading(text: &str) -> String {
+fn leading(text: &str) -> &str {
     let text = text.trim_start();
-    short(&text[..text.find(|c: char| !part_of_name(c) && c != '.').unwrap_or(text.len())])
+    short_of(&text[..text.find(|c: char| !part_of_name(c) && c != '.').unwrap_or(text.len())])
 }
 
 /// A filter or test of Ansible's own that looks at files (`x | fileglob`, `x is exists`, `select('exists')`), with the 0-based line.
 pub(super) fn asks_for_files(text: &str) -> Option<(&'static str, usize)> {
     let find = |names: &'static [&'static str], word: &str| names.iter().find(|name| **name == word).copied();
     for at in super::jinja::places(text, "|") {
-        if let Some(name) = find(FILE_FILTERS, &leading(&text[at + 1..])) {
+        if let Some(name) = find(FILE_FILTERS, leading(&text[at + 1..])) {
             return Some((name, text[..at].matches('\n').count()));
         }
     }
     for (_, after, line) in standing(text, "is") {
         let after = after.trim_start();
         let after = after.strip_prefix("not").filter(|rest| !rest.starts_with(part_of_name)).unwrap_or(after);
-        if let Some(name) = find(FILE_TESTS, &leading(after)) {
+        if let Some(name) = find(FILE_TESTS, leading(after)) {
             return Some((name, line));
         }
     }
@@ -78,7 +78,7 @@ pub(super) fn asks_for_files(text: &str) -> Option<(&'static str, usize)> {
                 continue;
             };
             let asking = match quoted(argument) {
-                Some(name) => find(names, &short(name)),
+                Some(name) => find(names, short_of(name)),
                 None => (!argument.contains('=')).then_some(filter),
             };
             if let Some(name) = asking {
@@ -102,7 +102,7 @@ pub(super) fn renamed(text: &str) -> Option<usize> {
             let (before, after) = (before.trim_end(), after.trim_start());
             let behind =
                 |words: &[&str]| words.iter().any(|word| before.strip_suffix(word).is_some_and(|rest| !rest.ends_with(part_of_name)));
-            let follows = |words: &[&str]| words.contains(&leading(after).as_str());
+            let follows = |words: &[&str]| words.contains(&leading(after));
             let from = before.ends_with(['=', '(', '[', ',', ':']) || behind(&["if", "else", "and", "or", "not", "in"]);
             let to = after.starts_with(['%', '}', ')', ']', ',', '|']) || follows(&["if", "else", "and", "or"]);
             if from && to {

@@ -151,9 +151,14 @@ pub(super) fn start_of(text: &str) -> &str {
 
 /// A plugin or module without the prefix that means the same as none.
 pub(super) fn short(name: &str) -> String {
+    short_of(name).to_owned()
+}
+
+/// [`short`] as a part of the text.
+pub(super) fn short_of(name: &str) -> &str {
     let name = name.trim();
     let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy."));
-    short.unwrap_or(name).to_owned()
+    short.unwrap_or(name)
 }
 
 /// The text up to the `)` that ends it.

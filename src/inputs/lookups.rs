@@ -58,11 +58,12 @@ fn is_quiet(text: &str) -> bool {
 /// Look-ups can only be in these.
 fn may_look_up(text: &str) -> bool {
     // Most texts are a word or two: one pass tells that they hold nothing.
-    let marked = memchr::memchr3(b'{', b'(', b'|', text.as_bytes()).is_some();
-    marked && (jinja::templated(text) || text.contains(['(', '|']))
-        || text.len() > 3
-            && (text.starts_with("#jinja2:")
-                || ["is ", "is\n"].iter().any(|word| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some()))
+    let bytes = text.as_bytes();
+    match memchr::memchr3(b'{', b'(', b'|', bytes).map(|at| bytes[at]) {
+        Some(b'(' | b'|') => true,
+        Some(_) if jinja::templated(text) || text.contains(['(', '|']) => true,
+        _ => text.len() > 3 && (text.starts_with("#jinja2:") || bytes.windows(3).any(|three| matches!(three, b"is " | b"is\n"))),
+    }
 }
 
 /// Has any text of a node something that may look up.

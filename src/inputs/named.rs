@@ -306,7 +306,7 @@ impl Reach<'_> {
                 } else {
                     found.extend(self.first(&folders, text, &why));
                 }
-                let own = scope.role.as_ref().is_some_and(|role| found.iter().any(|path| path.starts_with(role)));
+                let own = scope.role.as_ref().is_some_and(|role| found.iter().any(|path| names::is_in(path, role)));
                 let others = if scope.role.is_some() { !own || text.contains("..") } else { scope.tasks.is_none() };
                 // What a role's variable looks up is searched from the play that uses it, whatever the role itself has.
                 if (others || scope.tasks.is_none()) && !matches!(purpose, Purpose::Tasks | Purpose::Playbook) {
@@ -324,7 +324,7 @@ impl Reach<'_> {
     pub(super) fn sent(&mut self, purpose: &Purpose, path: &Path, scope: &Scope) {
         if matches!(purpose, Purpose::Preserved(_)) {
             self.exact(path);
-            if let Some(role) = scope.role.as_ref().filter(|role| path.starts_with(role)) {
+            if let Some(role) = scope.role.as_ref().filter(|role| names::is_in(path, role)) {
                 self.exact(role);
             }
         }

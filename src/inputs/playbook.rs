@@ -117,7 +117,7 @@ impl Reach<'_> {
         let mut why = scope.why.clone();
         why.push(Why { what: "what makes a folder a role".to_owned(), via: None });
         let root = self.world.root.clone();
-        for base in [Some(folder), folder.parent()].into_iter().flatten().filter(|base| base.starts_with(&root)) {
+        for base in [Some(folder), folder.parent()].into_iter().flatten().filter(|base| names::is_in(base, &root)) {
             for probe in ROLE_PROBES {
                 self.take(&base.join(probe), why.clone());
             }

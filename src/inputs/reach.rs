@@ -145,12 +145,12 @@ impl<'w> Reach<'w> {
     pub(super) fn new(world: &'w World<'w>) -> Self {
         Self {
             world,
-            takes: Map::new(),
+            takes: Map::default(),
             imprecise: BTreeSet::new(),
             notes: BTreeSet::new(),
             environment: BTreeSet::new(),
             problems: Vec::new(),
-            seen: Map::new(),
+            seen: Map::default(),
             depending: Vec::new(),
             galaxy_roles: BTreeSet::new(),
             hidden: Hidden::default(),
@@ -214,7 +214,7 @@ impl<'w> Reach<'w> {
     pub(super) fn take_as(&mut self, path: &Path, part: Part, label: String, why: Vec<Why>) {
         // Somebody named `/` or `/usr`: that is this machine. Collections are installed by the thousand, and are known by name.
         let world = self.world;
-        let outside = !path.starts_with(&world.root) && !label.starts_with("collection:");
+        let outside = !names::is_in(path, &world.root) && !label.starts_with("collection:");
         if outside && world.is_folder(path) && world.within_reason(path) != path {
             let because = format!("`{}` is a folder of this machine, and too large to be taken", path.display());
             let place = why.iter().rev().find_map(|why| why.via.clone()).unwrap_or_else(|| world.label(&world.pipeline.file, ""));
@@ -300,11 +300,11 @@ impl<'w> Reach<'w> {
         let order = |path: &Path| path.as_os_str().as_bytes().iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect::<Vec<u8>>();
         all.sort_by_cached_key(|(path, part, _)| (order(path), (*part).clone()));
         for (path, part, take) in all {
-            while around.last().is_some_and(|(folder, _)| !path.starts_with(folder)) {
+            while around.last().is_some_and(|(folder, _)| !names::is_in(path, folder)) {
                 around.pop();
             }
             let folder = self.world.is_folder(path);
-            let within = within.filter(|outer| *part == Part::Whole && path.starts_with(outer));
+            let within = within.filter(|outer| *part == Part::Whole && names::is_in(path, outer));
             if within.is_some_and(|outer| held(path, take.exact, &[(outer, false)], never, &self.world.disk)) {
                 continue;
             }

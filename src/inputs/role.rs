@@ -56,7 +56,7 @@ impl Reach<'_> {
                 if let Some(end) = self.world.end(&candidate) {
                     self.read_role(&end, scope, line);
                 }
-            } else if !found && candidate.starts_with(&self.world.root) {
+            } else if !found && names::is_in(&candidate, &self.world.root) {
                 let why = self.because(scope, format!("role {name}"), line);
                 // Ansible asks for the folder of roles too.
                 if let Some(folder) = candidate.parent().filter(|folder| !self.world.disk.exists(folder)) {
@@ -243,8 +243,9 @@ impl Reach<'_> {
                     self.variables.blind.get_or_insert_with(|| format!("`{label}`, which {why}"));
                 }
                 Parsed::Yaml(documents) => {
-                    self.variables.assign_file(&self.world.assigned(file, documents));
-                    for document in documents.iter().filter(|document| super::lookups::looks_up(document)) {
+                    let assigned = self.world.assigned(file, documents);
+                    self.variables.assign_file(&assigned);
+                    for document in &assigned.looking {
                         self.lookups_in(document, &inner);
                     }
                 }

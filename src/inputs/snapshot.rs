@@ -20,7 +20,7 @@ use crate::model::digest::Digest;
 
 /// By path; asked by name and never gone through, so its order reaches nobody.
 #[expect(clippy::disallowed_types, reason = "50 stages ask some 100,000 times; an ordered map compares paths that begin alike")]
-pub(super) type Map<V> = std::collections::HashMap<OsString, V>;
+pub(super) type Map<V> = std::collections::HashMap<OsString, V, rustc_hash::FxBuildHasher>;
 
 /// What stands under a name. A link is one whatever it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -138,7 +138,8 @@ impl Snapshot {
     pub(super) fn kind(&self, path: &Path) -> Option<Kind> {
         // Elsewhere a name may be there in a spelling that the listing does not have (case, composed letters).
         let listings_tell = cfg!(target_os = "linux") && self.is_below_root(path);
-        let (Some(above), Some(name), true) = (path.parent(), path.file_name(), listings_tell) else { return self.place(path) };
+        let parts = super::names::apart(path).or_else(|| path.parent().zip(path.file_name()));
+        let Some((above, name)) = parts.filter(|_| listings_tell) else { return self.place(path) };
         match self.folder(above) {
             Ok(folder) => folder.get(name),
             Err(NoListing { kind: ErrorKind::NotFound | ErrorKind::NotADirectory, .. }) => None,

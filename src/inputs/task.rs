@@ -124,7 +124,7 @@ impl Reach<'_> {
         if !self.first_time("tasks", file, &scope) {
             return false;
         }
-        if !scope.role.as_ref().is_some_and(|role| folder.starts_with(role)) && folder != scope.playbook_dir {
+        if !scope.role.as_ref().is_some_and(|role| super::names::is_in(&folder, role)) && folder != scope.playbook_dir {
             self.role_probes(&folder, &scope);
             self.task_folders.insert(folder);
         }

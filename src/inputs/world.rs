@@ -244,7 +244,7 @@ impl<'a> World<'a> {
     /// The folder that is taken and read where a name may mean anything in `folder`: the root in place of one that holds it, or of one
     /// outside with more than anybody keeps beside a checkout. `/usr` is this machine.
     pub(super) fn within_reason<'p>(&'p self, folder: &'p Path) -> &'p Path {
-        let vast = !folder.starts_with(&self.root) && (self.root.starts_with(folder) || self.is_vast(folder));
+        let vast = !names::is_in(folder, &self.root) && (self.root.starts_with(folder) || self.is_vast(folder));
         if vast { &self.root } else { folder }
     }
 

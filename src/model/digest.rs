@@ -9,9 +9,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Digest([u8; 32]);
+
+/// Bytes of the text form.
+const LENGTH: usize = "sha256:".len() + 64;
 
 /// A text that is not `sha256:` and 64 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,14 +39,31 @@ impl Digest {
 
     /// 64 hex digits, without the `sha256:`.
     pub fn hex(&self) -> String {
+        self.text()[LENGTH - 64..].iter().map(|byte| char::from(*byte)).collect()
+    }
+
+    /// The text form, in place: manifests hold tens of thousands.
+    pub(crate) fn text(&self) -> [u8; LENGTH] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        self.0.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).map(char::from).collect()
+        let mut text = [0; LENGTH];
+        let (word, digits) = text.split_at_mut(LENGTH - 64);
+        word.copy_from_slice(b"sha256:");
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        text
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", self.hex())
+        f.write_str(std::str::from_utf8(&self.text()).expect("it is ASCII"))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(std::str::from_utf8(&self.text()).expect("it is ASCII"))
     }
 }
 

@@ -23,7 +23,8 @@ impl SourceText {
             end -= 1;
         }
         let before = &self.text[..end];
-        let line = before.matches('\n').count() + 1;
+        // Every line of a template is asked for, for each stage that has it.
+        let line = memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1;
         let start = before.rfind('\n').map_or(0, |at| at + 1);
         (line, before[start..].chars().count() + 1)
     }

@@ -43,8 +43,8 @@ fn tree_bytes(tree: &Tree) -> Vec<u8> {
         out.push(b':');
         match entry {
             Entry::File { digest, executable, mode } => {
-                out.extend_from_slice(b"{\"digest\":\"sha256:");
-                out.extend_from_slice(digest.hex().as_bytes());
+                out.extend_from_slice(b"{\"digest\":\"");
+                out.extend_from_slice(&digest.text());
                 out.extend_from_slice(if *executable { b"\",\"executable\":true" } else { b"\",\"executable\":false" });
                 out.extend_from_slice(b",\"kind\":\"file\"");
                 if let Some(mode) = mode {
