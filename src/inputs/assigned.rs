@@ -25,6 +25,9 @@ pub(super) type Around = (Option<String>, Option<String>, BTreeSet<PathBuf>);
 #[expect(clippy::disallowed_types, reason = "names begin alike, by their role, and an ordered map compares them a dozen times")]
 type ByName = std::collections::HashMap<Arc<str>, Values, rustc_hash::FxBuildHasher>;
 
+/// Tells whether anything may have changed that decides about a name.
+pub(super) type Stamp = (usize, bool, bool, usize);
+
 /// Everything assigned anywhere in the closure.
 #[derive(Debug, Default)]
 pub(super) struct Variables {
@@ -50,6 +53,11 @@ pub(super) struct Assigned {
 }
 
 impl Assigned {
+    /// Is there nothing in it for anybody: a playbook whose name a fact may stand for as well.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.values.is_empty() && self.blind.is_none() && self.looking.is_empty()
+    }
+
     /// Every key of every document.
     pub(super) fn by(documents: &[Arc<Node>]) -> Self {
         let mut all = Variables::default();
@@ -101,6 +109,11 @@ impl Variables {
         self.changes
     }
 
+    /// Differs when any answer may: values and folders are only added, and what is blind once stays so.
+    pub(super) fn stamp(&self) -> Stamp {
+        (self.changes, self.blind.is_some(), self.facts.is_some(), self.inventory_folders.len())
+    }
+
     /// Assigns what a file does.
     pub(super) fn assign_file(&mut self, file: &Assigned) {
         if let Some(blind) = &file.blind {
@@ -111,6 +124,10 @@ impl Variables {
 
     /// Assigns what another reading found.
     pub(super) fn assign_values(&mut self, all: &[(Arc<str>, Values)]) {
+        if self.known.len() + all.len() > self.known.capacity() {
+            // Roles come by the dozen, each with its variables.
+            self.known.reserve(all.len().max(self.known.len()));
+        }
         for (name, more) in all {
             match self.known.get_mut(name) {
                 Some(values) if Arc::ptr_eq(values, more) || values.is_superset(more) => continue,

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::assigned::Stamp;
 use super::known::one_line;
 use super::reach::{Reach, Scope};
 use super::shared::{Pending, Resolved};
@@ -115,23 +116,23 @@ impl Reach<'_> {
         }
     }
 
-    /// Resolves what was put off, again and again until nothing new is found, and widens what is left.
+    /// Resolves what was put off, again and again until nothing new is found, and widens what is left. A name that is known stays put
+    /// off to the end: what a widening reads may give its variables more values.
     pub(super) fn settle(&mut self) {
-        let mut last: Vec<Arc<Resolved>> = Vec::new();
+        // In the order of `pending`: what each stood for when it was last asked, and what was known then; nothing: it was widened.
+        let mut last: Vec<Option<(Arc<Resolved>, Stamp)>> = Vec::new();
         loop {
             let before = self.state();
             let mut at = 0;
             while let Some((pending, why)) = self.pending.get(at).cloned() {
-                let resolved = self.resolved(&pending);
-                if last.get(at).is_none_or(|known| !Arc::ptr_eq(known, &resolved)) {
-                    let end = self.pending.len();
-                    self.merge(&resolved.found, &why);
-                    self.forget_doubles(end);
-                    if at < last.len() {
-                        last[at] = resolved;
-                    } else {
-                        last.push(resolved);
+                let stamp = self.variables.stamp();
+                match last.get(at) {
+                    None => last.push(Some((self.newly_resolved(&pending, &why, None), stamp))),
+                    Some(Some((known, then))) if *then != stamp => {
+                        let known = Arc::clone(known);
+                        last[at] = Some((self.newly_resolved(&pending, &why, Some(&known)), stamp));
                     }
+                    Some(_) => {}
                 }
                 at += 1;
             }
@@ -139,19 +140,35 @@ impl Reach<'_> {
             if before != self.state() || self.what_hidden_roles_read() {
                 continue;
             }
-            let mut widened = false;
-            last.clear();
-            for (pending, why) in std::mem::take(&mut self.pending) {
+            let mut read = false;
+            for (at, known) in last.iter_mut().enumerate() {
+                let Some((resolved, then)) = known else { continue };
+                let (pending, why) = self.pending[at].clone();
+                if resolved.names.is_ok() && *then == self.variables.stamp() {
+                    continue;
+                }
                 if let Err((reason, prefix)) = &self.resolved(&pending).names {
-                    widened |= self.widen_name(&pending, &why, reason, prefix);
+                    read |= self.widen_name(&pending, &why, reason, prefix);
+                    *known = None;
                 }
             }
-            if !widened && self.pending.is_empty() && before[..2] == self.state()[..2] && before[3..] == self.state()[3..] {
+            if !read && before == self.state() {
                 break;
             }
         }
         self.connected_here();
         self.connected_by_ssh();
+    }
+
+    /// What a name stands for; what following it found is merged when it is not what is `known`.
+    fn newly_resolved(&mut self, pending: &Pending, why: &[Why], known: Option<&Arc<Resolved>>) -> Arc<Resolved> {
+        let resolved = self.resolved(pending);
+        if known.is_none_or(|known| !Arc::ptr_eq(known, &resolved)) {
+            let end = self.pending.len();
+            self.merge(&resolved.found, why);
+            self.forget_doubles(end);
+        }
+        resolved
     }
 
     /// Grows while anything new is found.
@@ -339,6 +356,9 @@ impl Reach<'_> {
 
     /// Reads what was found, as what it was named for. True when that was new.
     pub(super) fn read_as(&mut self, purpose: &Purpose, found: &Path, scope: &Scope, line: usize) -> bool {
+        if matches!(purpose, Purpose::Vars | Purpose::VarsFolder) && self.world.assigns_nothing(found) {
+            return false;
+        }
         let why = self.because(scope, purpose.what(&names::last(found)), line);
         match purpose {
             Purpose::Tasks if !self.world.is_folder(found) => self.tasks_file(found, scope, why),

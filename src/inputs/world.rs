@@ -227,6 +227,17 @@ impl<'a> World<'a> {
         assigned
     }
 
+    /// Is it a file of which everything is known, and in which nothing is assigned or looked up.
+    pub(super) fn assigns_nothing(&self, file: &Path) -> bool {
+        if !self.disk.is_file(file) {
+            return false;
+        }
+        if let Some(known) = self.assigned.lock().unwrap_or_else(PoisonError::into_inner).get(file.as_os_str()) {
+            return known.is_nothing();
+        }
+        matches!(&*self.yaml(file), Parsed::Yaml(documents) if self.assigned(file, documents).is_nothing())
+    }
+
     /// Where a path ends when links are followed; `None`: there, as it stands. Outside of the root only its last part is looked at.
     pub(super) fn end(&self, path: &Path) -> Option<PathBuf> {
         let (mut at, mut moved) = (path.to_owned(), false);
