@@ -39,6 +39,28 @@ fn standing<'t>(text: &'t str, word: &'static str) -> impl Iterator<Item = (&'t 
     })
 }
 
+/// May a text have anything that one of the searches here or in [`super::jinja`] looks for: a statement, a filter, a test, a look-up.
+/// By one pass over its bytes: most texts are a variable or two, and to search each for twenty words is most of reading a task.
+pub(super) fn may_do_anything(text: &str) -> bool {
+    let mut before = [0_u8; 2];
+    for byte in text.bytes() {
+        // `{%`, `|`, `is`, `look`, `query`, `q`, `)(`, `](`, `#jinja2:`.
+        let found = match byte {
+            b'|' | b'q' | b'#' => true,
+            b'%' => before[1] == b'{',
+            b's' => before[1] == b'i',
+            b'k' => before == *b"oo",
+            b'(' => matches!(before[1], b')' | b']'),
+            _ => false,
+        };
+        if found {
+            return true;
+        }
+        before = [before[1], byte];
+    }
+    false
+}
+
 /// The name that a text begins with, without the prefix that means the same as none.
 fn leading(text: &str) -> &str {
     let text = text.trim_start();
@@ -48,10 +70,13 @@ fn leading(text: &str) -> &str {
 /// A filter or test of Ansible's own that looks at files (`x | fileglob`, `x is exists`, `select('exists')`), with the 0-based line.
 pub(super) fn asks_for_files(text: &str) -> Option<(&'static str, usize)> {
     let find = |names: &'static [&'static str], word: &str| names.iter().find(|name| **name == word).copied();
+    let mut by_name = false;
     for at in super::jinja::places(text, "|") {
-        if let Some(name) = find(FILE_FILTERS, leading(&text[at + 1..])) {
+        let filter = leading(&text[at + 1..]);
+        if let Some(name) = find(FILE_FILTERS, filter) {
             return Some((name, text[..at].matches('\n').count()));
         }
+        by_name |= ["select", "reject", "map"].iter().any(|word| filter.starts_with(word));
     }
     for (_, after, line) in standing(text, "is") {
         let after = after.trim_start();
@@ -59,6 +84,9 @@ pub(super) fn asks_for_files(text: &str) -> Option<(&'static str, usize)> {
         if let Some(name) = find(FILE_TESTS, leading(after)) {
             return Some((name, line));
         }
+    }
+    if !by_name {
+        return None;
     }
     // By their names as texts: the first argument of these, the second where the first is an attribute.
     for (filter, place, names) in [
@@ -152,7 +180,30 @@ pub(super) fn bound(text: &str) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_text_that_may_do_nothing_does_nothing(
+            parts in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "{{ ", " }}", "x", "_", ".", " ", "\n", "lookup", "look", "query", "q", "(", ")", "[", "]", "'a'", "is", "i", "s", " not ", "exists", "|", "%", "{%", "%}",
+                    "include", "set a = ", "select", "map", "#jinja2:", "a.b.c", "os", "disk", ",",
+                ]),
+                0..8,
+            )
+        ) {
+            use super::super::jinja;
+            let text = parts.concat();
+            if !may_do_anything(&text) {
+                prop_assert!(!text.starts_with("#jinja2:") && bound(&text).is_empty() && jinja::included(&text).is_empty());
+                prop_assert!(jinja::calls(&text).is_empty() && jinja::qualified(&text).is_empty());
+                prop_assert_eq!((asks_for_files(&text), renamed(&text)), (None, None));
+            }
+        }
+    }
 
     #[test]
     fn what_looks_at_files_is_seen_in_every_spelling() {

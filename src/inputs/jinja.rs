@@ -3,6 +3,10 @@
 //! Text in, pieces out; evaluates nothing. Invariant: what is not understood comes out as an expression that nobody can resolve,
 //! never as literal text.
 
+use std::sync::LazyLock;
+
+use memchr::memmem;
+
 /// Literal text and `{{ … }}` in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
@@ -16,9 +20,16 @@ pub(super) fn templated(text: &str) -> bool {
 }
 
 /// Where `word` stands. Templates are long and mostly hold none of the words that are looked for.
-pub(super) fn places<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
-    memchr::memmem::find_iter(text.as_bytes(), word.as_bytes())
+pub(super) fn places<'t>(text: &'t str, word: &'static str) -> impl Iterator<Item = usize> + 't {
+    let finder = FINDERS.iter().find_map(|(known, finder)| (*known == word).then_some(finder)).expect("every word has its finder");
+    finder.find_iter(text.as_bytes())
 }
+
+/// Of every word that is looked for: to make a finder takes longer than to find nothing in a text of a line.
+static FINDERS: LazyLock<Vec<(&'static str, memmem::Finder<'static>)>> = LazyLock::new(|| {
+    let words = ["|", "is", "{%", "lookup", "query", "q", " is ", " is not ", "select", "reject", "selectattr", "rejectattr", "map"];
+    words.into_iter().map(|word| (word, memmem::Finder::new(word))).collect()
+});
 
 /// The pieces of a text; `None`: it has statements (`{% … %}`) or an end is missing.
 pub(super) fn pieces(text: &str) -> Option<Vec<Piece>> {
@@ -133,6 +144,11 @@ pub(super) fn qualified(text: &str) -> Vec<(String, usize)> {
     for start in ["|", " is ", " is not "] {
         for at in places(text, start) {
             let after = text[at + start.len()..].trim_start();
+            // Two dots in what may be a name: few have one.
+            let name = after.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.') || !byte.is_ascii());
+            if name.filter(|byte| *byte == b'.').count() < 2 {
+                continue;
+            }
             let end = after.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).unwrap_or(after.len());
             if after[..end].matches('.').count() >= 2 {
                 found.push((after[..end].to_owned(), text[..at].matches('\n').count()));

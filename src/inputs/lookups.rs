@@ -62,7 +62,12 @@ fn may_look_up(text: &str) -> bool {
     match memchr::memchr3(b'{', b'(', b'|', bytes).map(|at| bytes[at]) {
         Some(b'(' | b'|') => true,
         Some(_) if jinja::templated(text) || text.contains(['(', '|']) => true,
-        _ => text.len() > 3 && (text.starts_with("#jinja2:") || bytes.windows(3).any(|three| matches!(three, b"is " | b"is\n"))),
+        _ => {
+            text.len() > 3
+                && (text.starts_with("#jinja2:")
+                    || memchr::memchr_iter(b's', bytes)
+                        .any(|at| at > 0 && bytes[at - 1] == b'i' && matches!(bytes.get(at + 1), Some(b' ' | b'\n'))))
+        }
     }
 }
 
@@ -102,6 +107,9 @@ impl Reach<'_> {
 
     /// Look-ups, includes and plugins of collections in one text; it begins at `line`.
     pub(super) fn jinja(&mut self, text: &str, scope: &Scope, line: usize) {
+        if !expressions::may_do_anything(text) {
+            return;
+        }
         // `#jinja2: variable_start_string:'[%'` as the first line, of a file or of a value.
         let header = text.lines().next().filter(|line| line.starts_with("#jinja2:"));
         if header.is_some_and(|line| line.contains("_string") || line.contains("_prefix")) {

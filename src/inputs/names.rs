@@ -97,7 +97,7 @@ pub(super) fn apart(path: &Path) -> Option<(&Path, &OsStr)> {
 /// What is left of `path` behind `folder` and a slash, by the bytes of both. `None`: it does not lie in it, or it is written otherwise.
 pub(super) fn behind<'p>(path: &'p Path, folder: &Path) -> Option<&'p Path> {
     let rest = path.as_os_str().as_bytes().strip_prefix(folder.as_os_str().as_bytes())?.strip_prefix(b"/")?;
-    (!folder.as_os_str().is_empty() && is_plain(rest)).then(|| Path::new(OsStr::from_bytes(rest)))
+    (!folder.as_os_str().is_empty() && !rest.starts_with(b"/") && is_plain(rest)).then(|| Path::new(OsStr::from_bytes(rest)))
 }
 
 /// [`Path::starts_with`], faster for paths that are written alike.

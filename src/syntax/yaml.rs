@@ -93,7 +93,7 @@ impl Node {
         let mut merged = Vec::new();
         let mut entries = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {
-            if key.text() == Some("<<") {
+            if key.is("<<") {
                 merged.extend(value.one_or_many().into_iter().flat_map(Self::entries));
             } else {
                 entries.push((key.as_ref(), value.as_ref()));
@@ -104,13 +104,20 @@ impl Node {
     }
 
     /// Values of a key: more than one when the key is doubled or merged in (which of them wins is not modelled).
-    pub fn get_all<'n>(&'n self, key: &'n str) -> impl Iterator<Item = &'n Self> {
-        self.entries().into_iter().filter(move |(k, _)| k.text() == Some(key)).map(|(_, v)| v)
+    pub fn get_all<'n, 'k>(&'n self, key: &'k str) -> impl Iterator<Item = &'n Self> + use<'n, 'k> {
+        let pairs = if let Kind::Mapping(pairs) = &self.kind { pairs.as_slice() } else { &[] };
+        let own = pairs.iter().filter(move |(k, _)| key != "<<" && k.is(key)).map(|(_, value)| value.as_ref());
+        let merged = pairs.iter().filter(|(k, _)| k.is("<<")).flat_map(|(_, value)| value.one_or_many()).flat_map(Self::entries);
+        own.chain(merged.filter(move |(k, _)| k.is(key)).map(|(_, value)| value))
+    }
+
+    fn is(&self, key: &str) -> bool {
+        matches!(&self.kind, Kind::Scalar { text, .. } if text == key) && self.text().is_some()
     }
 
     /// The value of a key, the first where there are more.
-    pub fn get(&self, key: &str) -> Option<&Self> {
-        self.entries().into_iter().find(|(k, _)| k.text() == Some(key)).map(|(_, v)| v)
+    pub fn get<'n>(&'n self, key: &str) -> Option<&'n Self> {
+        self.get_all(key).next()
     }
 
     /// Calls `see` for every scalar, keys included.
