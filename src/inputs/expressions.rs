@@ -195,7 +195,7 @@ mod tests {
                 0..8,
             )
         ) {
-            use super::super::jinja;
+            use crate::inputs::jinja;
             let text = parts.concat();
             if !may_do_anything(&text) {
                 prop_assert!(!text.starts_with("#jinja2:") && bound(&text).is_empty() && jinja::included(&text).is_empty());

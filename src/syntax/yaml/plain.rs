@@ -236,7 +236,7 @@ fn key_end(text: &str) -> Option<usize> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::with_granit;
+    use crate::syntax::yaml::with_granit;
 
     /// What it says is what the real parser says; true when it said something.
     fn agrees(text: &str) -> bool {
