@@ -515,20 +515,21 @@ fn everything_that_the_description_shows_loads() {
 }
 
 #[test]
-fn the_small_example_s_pipeline_file_loads() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/small");
-    let loaded = ovenbird::config::load::load(&ovenbird::config::load::LoadRequest {
-        file: root.join("ovenbird.hcl"),
-        root: None,
-        vars: vec![],
-        var_files: vec![],
-        env_vars: std::collections::BTreeMap::new(),
-        env_present: &|_| false,
-        require_secrets: false,
-    })
-    .unwrap_or_else(|problems| panic!("{}", render(&problems, false, 110)));
-    assert_eq!(loaded.pipeline.stages.len(), 3);
-    assert_eq!(loaded.warnings, []);
+fn the_pipeline_files_of_this_repository_load() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    for (file, stages) in [("examples/small/ovenbird.hcl", 3), ("ovenbird.hcl", 4)] {
+        let loaded = ovenbird::config::load::load(&ovenbird::config::load::LoadRequest {
+            file: root.join(file),
+            root: None,
+            vars: vec![],
+            var_files: vec![],
+            env_vars: std::collections::BTreeMap::new(),
+            env_present: &|_| false,
+            require_secrets: false,
+        })
+        .unwrap_or_else(|problems| panic!("{}", render(&problems, false, 110)));
+        assert_eq!((loaded.pipeline.stages.len(), loaded.warnings), (stages, vec![]), "{file}");
+    }
 }
 
 #[test]

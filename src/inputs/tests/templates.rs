@@ -6,11 +6,11 @@ fn imprecise(inputs: &StageInputs) -> Vec<(&str, &str)> {
     inputs.imprecise.iter().map(|i| (i.taken.as_str(), i.place.as_str())).collect()
 }
 
-#[test]
-fn the_small_example_is_read_without_widening() {
+/// The inputs of each stage of a pipeline of this repository.
+fn of_this_repository(file: &str) -> BTreeMap<Name, StageInputs> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let request = LoadRequest {
-        file: root.join("examples/small/ovenbird.hcl"),
+        file: root.join(file),
         root: Some(root.to_owned()),
         vars: Vec::new(),
         var_files: Vec::new(),
@@ -20,16 +20,41 @@ fn the_small_example_is_read_without_widening() {
     };
     let loaded = load(&request).unwrap_or_else(|problems| panic!("{:?}", problems.0));
     let all = collect(&loaded.pipeline, &InputContext::default()).unwrap().inputs;
-    let web = &all[&Name::new("web").unwrap()];
     for (name, inputs) in &all {
         assert!(inputs.imprecise.is_empty(), "{name}: {:?}", inputs.imprecise);
     }
+    all
+}
+
+#[test]
+fn the_small_example_is_read_without_widening() {
+    let all = of_this_repository("examples/small/ovenbird.hcl");
+    let web = &all[&Name::new("web").unwrap()];
     for name in ["ansible/web.yml", "ansible/roles/nginx", "ansible/group_vars", "packer"] {
         assert!(web.trees.contains_key(&format!("examples/small/{name}")), "{name}: {:?}", web.trees.keys());
     }
     assert!(web.trees.contains_key("ansible.cfg"));
     assert!(!web.trees.keys().any(|name| name.ends_with("ansible/roles/api") || name.ends_with("ansible/api.yml")));
     assert!(web.verify_trees.contains_key("examples/small/ansible/verify/web.yml"));
+}
+
+#[test]
+fn the_shop_is_read_without_widening() {
+    let all = of_this_repository("ovenbird.hcl");
+    let has = |stage: &str, role: &str| all[&Name::new(stage).unwrap()].trees.contains_key(&format!("ansible/roles/{role}"));
+    for (stage, roles, not) in [
+        ("base", &["common", "cloud_init", "consul", "dnsmasq", "consul_template", "image_hygiene", "vendor_binary"][..], "nginx"),
+        ("web", &["app", "nginx", "stretcher", "image_hygiene"][..], "dnsmasq"),
+        ("api", &["app", "stretcher", "image_hygiene"][..], "nginx"),
+        ("consul_server", &["consul", "image_hygiene"][..], "app"),
+    ] {
+        assert!(!has(stage, not), "{stage} has {not}");
+        for role in roles {
+            assert!(has(stage, role), "{stage} lacks {role}");
+        }
+        let verify = format!("ansible/verify/{stage}.yml");
+        assert!(all[&Name::new(stage).unwrap()].verify_trees.contains_key(&verify), "{verify}");
+    }
 }
 
 #[test]
