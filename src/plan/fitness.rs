@@ -23,6 +23,9 @@ pub enum Broken {
     /// A dry run without something to start from.
     #[error("`{0}` is dry-run, but its parent has no dry-run image")]
     NoDryRunParent(NodeId),
+    /// A verification without an image.
+    #[error("`{0}` is verified, but has no image")]
+    NothingToVerify(NodeId),
     /// An action that the reason forbids, or the other way round.
     #[error("`{0}` is blocked and built at once")]
     BlockedBuild(NodeId),
@@ -77,6 +80,7 @@ impl Plan {
             check_build(node, &images)?;
             match &node.action {
                 Action::Build | Action::Reuse { .. } | Action::Retag { .. } => drop(images.insert(id)),
+                Action::Nothing if node.verification.runs() => return Err(Broken::NothingToVerify(id.clone())),
                 Action::Nothing => {}
             }
             match &node.dry_run {

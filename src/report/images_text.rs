@@ -87,6 +87,15 @@ mod tests {
 
 3 images
 "##);
+        let key = crate::model::digest::Digest::of(b"checks");
+        for (image, mark) in images.iter_mut().zip([Mark::Passed(key), Mark::Passed(key), Mark::Failed { key, run: "R".to_owned() }]) {
+            image.tags.insert(tags::VERIFIED.to_owned(), mark.to_string());
+        }
+        assert_eq!(
+            images.each_ref().map(state),
+            ["revoked: bad openssl", "pending, verified", "available, verification failed in run R"],
+            "what keeps an image from use stands first"
+        );
         assert_eq!(render(&[], now, 100), "no images\n");
     }
 }

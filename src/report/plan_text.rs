@@ -188,7 +188,11 @@ fn emit_line(emit: &PlannedEmit) -> Option<Text> {
     }
     if !emit.unverified.is_empty() && emit.wanted {
         let unverified: Vec<_> = emit.unverified.iter().map(ToString::to_string).collect();
-        return Some(Text::new().add(Tone::Warn, format!("Does not write {}: {} not verified.", emit.path, are(&unverified))));
+        let mut stages: Vec<&str> = emit.unverified.iter().map(|node| node.stage.as_str()).collect();
+        stages.dedup();
+        let (are, them) = if unverified.len() == 1 { ("is", "it") } else { ("are", "them") };
+        let told = format!("Does not write {}: {} {are} not verified", emit.path, unverified.join(", "));
+        return Some(Text::new().add(Tone::Warn, format!("{told}; `ovenbird build {}` verifies {them}.", stages.join(" "))));
     }
     if emit.changes.is_empty() {
         return None;
@@ -199,10 +203,6 @@ fn emit_line(emit: &PlannedEmit) -> Option<Text> {
     } else {
         Text::new().add(Tone::Dim, format!("Leaves {names} in {} as it is: a partial build writes with `--emit`.", emit.path))
     })
-}
-
-fn are(names: &[String]) -> String {
-    format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
 }
 
 #[cfg(test)]
@@ -232,5 +232,44 @@ warning: no `tools` block: versions of tools are not in the key
         let narrow = render(&plan(), now, false, Some(80));
         let lines: Vec<&str> = narrow.lines().take(2).collect();
         assert_eq!(lines, ["  source debian_12   ami-0d3c51df4b4a7ba4f   debian-12-amd64-20261116-2299", "             pinned 6 d ago"]);
+    }
+
+    #[test]
+    fn a_plan_says_which_images_are_verified_and_why() {
+        use crate::model::digest::Digest;
+        use crate::plan::verification::Unverified;
+
+        let (mut plan, run) = (plan(), "20261121t000000-000001".to_owned());
+        let changed = vec!["ansible/verify/base.yml".to_owned()];
+        plan.nodes.truncate(2);
+        let [base, web] = plan.nodes.as_mut_slice() else { unreachable!("two") };
+        base.verification = VerifyAction::Run { key: Digest::of(b"checks"), because: Unverified::ChecksChanged { changed } };
+        web.verification = VerifyAction::Run { key: Digest::of(b"checks"), because: Unverified::Made };
+        let mut api = base.clone();
+        api.node = crate::report::testing::node("api");
+        let task = Some("Ask (ansible/verify/api.yml:7)".to_owned());
+        api.verification = VerifyAction::Skip { because: Unverified::Failed { run, task, message: None, changed: false } };
+        let mut edge = api.clone();
+        edge.node = crate::report::testing::node("edge");
+        edge.verification = VerifyAction::Passed;
+        plan.nodes.extend([api, edge]);
+        plan.emits[1].missing.clear();
+        plan.emits[1].unverified.push(crate::report::testing::node("api"));
+        plan.warnings.clear();
+        let now = "2026-11-22T04:15:00Z".parse().expect("a time");
+        insta::assert_snapshot!(render(&plan, now, false, None), @r##"
+  source debian_12   ami-0d3c51df4b4a7ba4f   debian-12-amd64-20261116-2299   pinned 6 d ago
+  base     verify    ami-0a11aaaaaaaaaaaa1   cae662172fd4   its checks changed since they passed: ansible/verify/base.yml
+  web      build                             4b5e57f6eb2f   2 inputs changed since ami-0de5aaaaaaaaaaaa1:
+                                                 M ansible/roles/nginx/templates/site.conf.j2
+                                                 variable consul_version
+  api      reuse     ami-0a11aaaaaaaaaaaa1   cae662172fd4   built 2 d ago
+                                                 not verified: verification failed in run 20261121t000000-000001: task Ask (ansible/verify/api.yml:7)
+  edge     reuse     ami-0a11aaaaaaaaaaaa1   cae662172fd4   built 2 d ago, verified
+
+1 to dry-run, 1 to build, 2 to verify, 2 to reuse.
+Writes web_ami_id in terraform/images.auto.tfvars.
+Does not write terraform/api.auto.tfvars: api is not verified; `ovenbird build api` verifies it.
+"##);
     }
 }

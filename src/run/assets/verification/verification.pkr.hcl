@@ -175,7 +175,7 @@ build {
     inline = [
       "command -v cloud-init >/dev/null || exit 0",
       "cloud-init status --wait >/dev/null; status=$?",
-      "if [ $status -eq 1 ]; then cloud-init status --long; exit 1; fi",
+      "if [ $status -eq 1 ]; then cloud-init status --long; echo 'cloud-init ended with an error on the first boot'; exit 1; fi",
     ]
   }
 
