@@ -118,7 +118,7 @@ def manifest_of(bucket, release, checksum, root):
             "pre": [f"{program} prepare {release}"],
             "post": [f"{program} switch {release}"],
             "success": [f"{program} prune"],
-            "failure": [f"logger --tag app-release 'release {release} was not taken'"],
+            "failure": [f"test -e {root}/.incoming/served-already || logger --tag app-release 'release {release} was not taken'"],
         },
     }
 
