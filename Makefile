@@ -2,7 +2,7 @@
 # Invariant: every target installs what it needs, and the default target changes nothing.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help tools demo test proof check bench clean
+.PHONY: help tools demo cluster test proof check bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -12,6 +12,9 @@ tools: ## install what lacks: Docker, Packer and its plugins, ansible-core, moto
 
 demo: tools ## the small example on a local EC2: plan, dry run, build, emit, and what a change rebuilds
 	@. "$${OVENBIRD_TOOLS_DIR:-.tools}/env.sh" && cargo build --locked && dev/demo
+
+cluster: tools ## Consul servers, web and API servers of the images built here, on a local EC2, kept up to look at; Ctrl-C removes all
+	@. "$${OVENBIRD_TOOLS_DIR:-.tools}/env.sh" && cargo build --locked && dev/cluster
 
 test: tools ## everything, the runs against the local EC2 included
 	@dev/test

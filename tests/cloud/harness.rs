@@ -26,16 +26,27 @@ pub fn root() -> PathBuf {
 pub const PATIENCE: Duration = Duration::from_mins(8);
 
 /// Asks until there is an answer.
+#[track_caller]
+pub fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    asked(|| what.to_owned(), Duration::from_millis(20), ask)
+}
+
+/// The same for what is dear to ask, say a process in a container; and what was waited for is said with how things stand at the end.
+#[track_caller]
+pub fn until_or<T>(what: impl Fn() -> String, ask: impl FnMut() -> Option<T>) -> T {
+    asked(what, Duration::from_millis(250), ask)
+}
+
 #[expect(clippy::disallowed_methods, reason = "asking again is how one waits for a thing in another process")]
 #[track_caller]
-pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+fn asked<T>(what: impl Fn() -> String, pause: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        assert!(Instant::now() < deadline, "waited in vain: {}", what());
+        std::thread::sleep(pause);
     }
 }
 

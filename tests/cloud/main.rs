@@ -5,6 +5,7 @@
 
 pub mod account;
 mod catalog;
+pub mod cluster;
 mod dry_run;
 mod faults;
 mod foreign;

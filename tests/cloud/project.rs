@@ -47,18 +47,28 @@ impl Project {
 
     /// A fixture, its pipeline called `name`.
     pub fn of(fixture: &str, pipeline: &str, name: &str, cloud: &LocalEc2) -> Self {
+        let project = Self::empty(name, cloud);
+        copy_folder(&root().join(fixture), &project.path(""));
+        project.called(pipeline);
+        project
+    }
+
+    /// Gives the pipeline, `pipeline` in its file, this project's name.
+    pub fn called(&self, pipeline: &str) {
+        self.edit("ovenbird.hcl", &format!("pipeline \"{pipeline}\""), &format!("pipeline \"{}\"", self.name));
+        self.write(".gitignore", ".ovenbird/\n");
+    }
+
+    /// A checkout with nothing in it.
+    pub fn empty(name: &str, cloud: &LocalEc2) -> Self {
         let folder = tempfile::Builder::new().prefix("ovenbird-test-").tempdir().expect("a folder can be made");
         let name = format!("{name}-{}", std::process::id());
         let mut environment = tools().clone();
         environment.extend(cloud.environment().clone());
-        let project = Self { folder, name: name.clone(), environment };
-        std::fs::create_dir(project.folder.path().join("home")).expect("a folder can be made");
-        let home = project.folder.path().join("home").display().to_string();
-        let mut project = project;
-        project.environment.insert("HOME".to_owned(), home);
-        copy_folder(&root().join(fixture), &project.path(""));
-        project.edit("ovenbird.hcl", &format!("pipeline \"{pipeline}\""), &format!("pipeline \"{name}\""));
-        project.write(".gitignore", ".ovenbird/\n");
+        let mut project = Self { folder, name, environment };
+        let home = project.folder.path().join("home");
+        std::fs::create_dir(&home).expect("a folder can be made");
+        project.environment.insert("HOME".to_owned(), home.display().to_string());
         project
     }
 

@@ -77,12 +77,24 @@ class Networks:
                 one: {
                     "subnet": self._laid[one].subnet, "gateway": self._laid[one].gateway,
                     "endpoint": f"http://{self._laid[one].gateway}", "hosts": {name: self._laid[one].gateway for name in names},
+                    "cluster": self._inputs(one, names),
                 }
                 for one in regions
             },
             "public": self._laid[PUBLIC].subnet if regions else None,
             "ca": self._ca,
         }  # fmt: skip
+
+    def _inputs(self, region: str, names: list[str]) -> dict[str, Any]:
+        """The same as inputs of terraform/modules/cluster. A real cloud needs none of them but, behind a translation of addresses,
+        `advertise_wan`."""
+        gateway = self._laid[region].gateway
+        return {
+            "hosts": {name: gateway for name in names},
+            "trusted_ca": [self._ca],
+            "variables": {"AWS_ENDPOINT_URL": f"http://{gateway}", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"},
+            "addresses": {"advertise": "{{ GetInterfaceIP `eth0` }}", "advertise_wan": "{{ GetInterfaceIP `eth1` }}"},
+        }
 
     def close(self) -> None:
         """The fronts end; the networks go with the containers on them, by the reaper."""

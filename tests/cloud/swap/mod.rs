@@ -19,7 +19,7 @@ mod whole;
 
 /// The long form is asked for.
 #[expect(clippy::disallowed_methods, reason = "a test is told by the environment how long it may be")]
-fn proof() -> bool {
+pub(crate) fn proof() -> bool {
     std::env::var("OVENBIRD_PROOF").is_ok_and(|proof| proof == "1")
 }
 
