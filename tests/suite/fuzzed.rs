@@ -2,13 +2,14 @@
 //!
 //! Seeds are files of every kind, mutated by pieces that mean something to their parsers. What once failed is kept in
 //! `tests/fixtures/fuzz/kept/` and tried first. Invariant: a case is made of its number alone, so a failure can be had again.
-//! 2,000 cases in `make test`; 200,000 with `OVENBIRD_PROOF=1`, which prints the longest time, too.
+//! 2,000 cases in `make test`; 200,000 with `OVENBIRD_PROOF=1`, which prints the longest time, too: that of a processor, because a
+//! clock also tells what else the machine was doing.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ovenbird::config::load::Loaded;
 use ovenbird::inputs::{InputContext, collect};
@@ -260,6 +261,12 @@ fn kept() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fuzz/kept")
 }
 
+/// How long this thread has had a processor (to a few milliseconds).
+fn worked() -> Duration {
+    let counted = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux counts it");
+    Duration::from_nanos(counted.split(' ').next().unwrap().parse().expect("nanoseconds stand first"))
+}
+
 fn kind_named(name: &str) -> Kind {
     let named = |kind: &Kind| name.starts_with(&format!("{kind:?}-").to_lowercase());
     KINDS.into_iter().find(named).unwrap_or_else(|| panic!("`{name}` begins with no kind"))
@@ -285,16 +292,16 @@ fn mutated_files_never_panic_and_never_count_for_nothing() {
     let threads: u64 = 2;
     let longest = std::thread::scope(|scope| {
         let run = |from: u64| {
-            move || {
+            let all = move || {
                 let keys = tree();
                 let loaded = keys.load();
                 let mut longest = (Duration::ZERO, 0, 0);
                 for number in (from..cases).step_by(usize::try_from(threads).unwrap()) {
                     let (kind, bytes) = case(number);
-                    let began = Instant::now();
+                    let before = proof.then(worked);
                     let result = catch_unwind(AssertUnwindSafe(|| holds(&keys, &loaded, kind, &bytes)));
-                    if bytes.len() <= 6_000 {
-                        longest = longest.max((began.elapsed(), number, bytes.len()));
+                    if let Some(before) = before.filter(|_| bytes.len() <= 6_000) {
+                        longest = longest.max((worked().saturating_sub(before), number, bytes.len()));
                     }
                     if let Err(panic) = result {
                         let file = kept().join(format!("{kind:?}-{number}").to_lowercase());
@@ -304,13 +311,15 @@ fn mutated_files_never_panic_and_never_count_for_nothing() {
                     }
                 }
                 longest
-            }
+            };
+            // A pool of its own: what a case hands to other threads is done by this one, and counted.
+            move || rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(all)
         };
         let runs: Vec<_> = (0..threads).map(|from| scope.spawn(run(from))).collect();
         runs.into_iter().map(|run| run.join().unwrap()).max().unwrap()
     });
     if proof {
         let (time, number, bytes) = longest;
-        println!("{cases} mutated files; the longest, case {number} of {bytes} bytes, took {} ms", time.as_millis());
+        println!("{cases} mutated files; the longest, case {number} of {bytes} bytes, took {} ms of a processor", time.as_millis());
     }
 }
