@@ -125,7 +125,7 @@ pub fn survives(stage: &Stage, environment: &Environment, servers: &[Node], othe
         || {
             let peers = now[0].sh("consul operator raft list-peers");
             let voters = peers.lines().filter(|l| l.contains(" true ")).count();
-            (voters == now.len() && !peers.contains(&format!("{}:", leader.private))).then_some(())
+            (voters == now.len() && !peers.contains(&leader.id)).then_some(())
         },
     );
     now
