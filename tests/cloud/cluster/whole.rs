@@ -51,6 +51,8 @@ pub(super) fn on_images(images: &BTreeMap<String, String>) {
     let stage = Stage::new("cluster");
     let password = stage.vault("production");
     let canary = Canary::new(&stage, &[&stage.gossip, &password]);
+    // Something of ovenbird's state to search, too.
+    stage.project.expect(0, &["plan"]);
     let amis = stage.adopt(images);
     round(&stage, &canary, &amis, &mut Figures::default());
 }
