@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a test starts processes as a user does, and looks all the time")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,12 +18,13 @@ use serde_json::json;
 use crate::account::Account;
 use crate::cluster::node::Node;
 use crate::cluster::stage::{REGIONS, Stage};
-use crate::tools::tools;
 
 /// Secrets that are looked for.
 pub(super) struct Canary {
     /// One a line.
     file: PathBuf,
+    /// With it the account's buckets can be read.
+    environment: BTreeMap<String, String>,
     processes: Processes,
 }
 
@@ -30,7 +32,7 @@ impl Canary {
     /// Looks at the command lines of this machine from now on, and everywhere when it is asked.
     pub(super) fn new(stage: &Stage, secrets: &[&str]) -> Self {
         let file = PathBuf::from(stage.secret("canaries", &(secrets.join("\n") + "\n")));
-        Self { file, processes: Processes::watch(secrets) }
+        Self { file, environment: stage.project.environment.clone(), processes: Processes::watch(secrets) }
     }
 
     /// Places in which one was found, each once: `layers of ovenbird/…`, `/var/log of i-…`.
@@ -99,7 +101,7 @@ impl Canary {
         );
         let mut command = Command::new("bash");
         command.args(["-c", &pipe, "search"]).args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
-        let output = command.env_clear().envs(tools()).env("CANARIES", &self.file).output().expect("bash starts");
+        let output = command.env_clear().envs(&self.environment).env("CANARIES", &self.file).output().expect("bash starts");
         match output.status.code() {
             Some(0) => true,
             Some(1) if output.stderr.is_empty() => false,
