@@ -47,7 +47,9 @@ impl Reach<'_> {
             let part = if folder.starts_with(role.join("handlers")) { "handlers" } else { "tasks" };
             let mut folders = vec![role.join(part), role.join("tasks"), root.join(part), role.clone(), beside.join(part), beside.clone()];
             folders.extend([folder.join("tasks"), folder.to_owned(), root.join("tasks"), beside.join("tasks"), root.clone()]);
-            return (folders, folder != role.join(part));
+            // A list that another one included searches twice, and asks everywhere though the first search has found it.
+            let included = scope.file.file_stem().is_none_or(|stem| stem != "main");
+            return (folders, included || folder != role.join(part));
         }
         let inner = folder.strip_prefix(beside).or_else(|_| folder.strip_prefix(root)).unwrap_or(folder);
         let parts: Vec<_> = inner.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
