@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -164,7 +164,13 @@ impl Project {
     /// Runs it, and wants this exit code.
     #[track_caller]
     pub fn expect(&self, code: i32, arguments: &[&str]) -> Ran {
-        let ran = self.run(arguments);
+        self.expect_within(PATIENCE, code, arguments)
+    }
+
+    /// The same of what takes its time.
+    #[track_caller]
+    pub fn expect_within(&self, patience: Duration, code: i32, arguments: &[&str]) -> Ran {
+        let ran = self.start(arguments).end_within(patience);
         assert_eq!(ran.code, Some(code), "ovenbird {}\n{ran}", arguments.join(" "));
         ran
     }
@@ -271,8 +277,14 @@ impl Running {
 
     /// Waits for its end.
     #[track_caller]
-    pub fn end(mut self) -> Ran {
-        let deadline = Instant::now() + PATIENCE;
+    pub fn end(self) -> Ran {
+        self.end_within(PATIENCE)
+    }
+
+    /// Waits for the end of what takes its time.
+    #[track_caller]
+    pub fn end_within(mut self, patience: Duration) -> Ran {
+        let deadline = Instant::now() + patience;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {
                 break status;

@@ -4,7 +4,7 @@
 //! Invariant: the figures are written only when every point held in both rounds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -18,6 +18,9 @@ use crate::cluster::points;
 use crate::cluster::stage::{Amis, OREGON, PRODUCTION, REGIONS, STAGING, Stage};
 use crate::harness::{until, until_or};
 
+/// Four stages, each with a second pass and checks, on a machine that may have other things to do.
+const LONG: Duration = Duration::from_mins(40);
+
 /// Both rounds.
 pub(super) fn whole() {
     let mut figures = Figures::default();
@@ -26,7 +29,7 @@ pub(super) fn whole() {
     let canary = Canary::new(&stage, &[&stage.gossip, &password]);
 
     release_site();
-    let ran = stage.project.expect(0, &["dry-run", "--json"]);
+    let ran = stage.project.expect_within(LONG, 0, &["dry-run", "--json"]);
     for event in ran.events().iter().filter(|e| e["event"] == "step_finished") {
         let name = event["step"]["node"]["stage"].as_str().expect("a name");
         figures.add(&format!("dry_run_seconds.{name}"), event["seconds"].as_f64().expect("a number"));
@@ -64,7 +67,7 @@ fn build(stage: &Stage, stages: &[&str]) -> Amis {
     let mut to_build: Vec<&str> = nodes.filter(|n| n["action"]["action"] == "build").filter_map(|n| n["node"]["stage"].as_str()).collect();
     to_build.sort_unstable();
     assert_eq!(to_build, stages);
-    stage.project.expect(0, &["build"]);
+    stage.project.expect_within(LONG, 0, &["build"]);
     stage.emitted()
 }
 
