@@ -32,19 +32,20 @@ pub(super) fn run_time(stage: &Stage, amis: &Amis, servers: &[Node], apps: &[Nod
     broken_user_data(stage, amis);
 }
 
-/// A key that goes: what was rendered stays, and the app says what lacks.
+/// A key that goes and has no default: what was rendered stays, and the app says what lacks.
 fn missing_key(server: &Node, apps: &[Node]) {
-    points::changed_value(server, apps, "before");
-    server.sh("consul kv delete app/banner");
+    let host = |node: &Node| node.answer().expect("it answers")["config"]["database"]["master_host"].as_str().expect("a name").to_owned();
+    let before = host(&apps[0]);
+    server.sh("consul kv delete database/master-host");
+    let lacking = |node: &Node| node.answer().map(|a| a["config_missing"].as_array().cloned().unwrap_or_default());
     for node in apps {
-        let answer = until("it says what lacks", || {
-            node.answer().filter(|a| a["config_missing"].as_array().is_some_and(|m| m.contains(&json!("app/banner"))))
-        });
-        assert_eq!(answer["config"]["app"]["banner"], "before");
+        until("it says what lacks", || lacking(node).filter(|missing| missing.contains(&json!("database/master-host"))));
+        assert_eq!(host(node), before);
     }
-    points::changed_value(server, apps, "there again");
+    server.sh(&format!("consul kv put database/master-host '{before}'"));
     for node in apps {
-        until("nothing lacks", || node.answer().filter(|a| a["config_missing"].as_array().is_none_or(Vec::is_empty)));
+        until("nothing lacks", || lacking(node).filter(Vec::is_empty));
+        assert_eq!(host(node), before);
     }
 }
 
