@@ -4,6 +4,7 @@
 //! fake Packer (tests/fakes/packer) makes the images. Needs what `make tools` installs, and fails without it.
 
 pub mod account;
+pub mod asking;
 mod catalog;
 pub mod cluster;
 mod dry_run;

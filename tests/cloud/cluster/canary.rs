@@ -3,19 +3,18 @@
 //! Must not print a secret, nor give one to a process as an argument. Where a secret belongs (the instance's own files of mode 0600 and
 //! 0640, Consul's KV, Terraform's state) is not searched. Invariant: a place that cannot be searched fails the test.
 
-#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a test starts processes as a user does, and looks all the time")]
+#![expect(clippy::disallowed_types, reason = "a test starts processes as a user does")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::account::Account;
+use crate::asking::Asking;
 use crate::cluster::node::Node;
 use crate::cluster::stage::{REGIONS, Stage};
 
@@ -25,20 +24,20 @@ pub(super) struct Canary {
     file: PathBuf,
     /// With it the account's buckets can be read.
     environment: BTreeMap<String, String>,
-    processes: Processes,
+    processes: Asking<Vec<String>>,
 }
 
 impl Canary {
     /// Looks at the command lines of this machine from now on, and everywhere when it is asked.
     pub(super) fn new(stage: &Stage, secrets: &[&str]) -> Self {
         let file = PathBuf::from(stage.secret("canaries", &(secrets.join("\n") + "\n")));
-        Self { file, environment: stage.project.environment.clone(), processes: Processes::watch(secrets) }
+        Self { file, environment: stage.project.environment.clone(), processes: watch(secrets) }
     }
 
     /// Places in which one was found, each once: `layers of ovenbird/…`, `/var/log of i-…`.
     #[track_caller]
     pub(super) fn found(&self, stage: &Stage, nodes: &[Node]) -> Vec<String> {
-        let mut found = self.processes.seen();
+        let mut found = self.processes.so_far();
         let mut look = |what: String, script: &str, arguments: &[&str]| {
             if self.finds(script, arguments) {
                 found.push(what);
@@ -111,31 +110,9 @@ impl Canary {
 }
 
 /// Watches the command lines of all processes of this machine, which short-lived ones would hide from a single look.
-struct Processes {
-    stop: Arc<AtomicBool>,
-    seen: Arc<Mutex<Vec<String>>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Processes {
-    fn watch(secrets: &[&str]) -> Self {
-        let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let secrets: Vec<Vec<u8>> = secrets.iter().map(|s| s.as_bytes().to_vec()).collect();
-        let thread = {
-            let (stop, seen) = (Arc::clone(&stop), Arc::clone(&seen));
-            std::thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    look(&secrets, &seen);
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-            })
-        };
-        Self { stop, seen, thread: Some(thread) }
-    }
-
-    fn seen(&self) -> Vec<String> {
-        self.seen.lock().expect("no thread panics").clone()
-    }
+fn watch(secrets: &[&str]) -> Asking<Vec<String>> {
+    let secrets: Vec<Vec<u8>> = secrets.iter().map(|s| s.as_bytes().to_vec()).collect();
+    Asking::begin(Duration::from_millis(50), [move |seen: &Mutex<Vec<String>>| look(&secrets, seen)])
 }
 
 fn look(secrets: &[Vec<u8>], seen: &Mutex<Vec<String>>) {
@@ -148,15 +125,6 @@ fn look(secrets: &[Vec<u8>], seen: &Mutex<Vec<String>>) {
             if !seen.contains(&place) {
                 seen.push(place);
             }
-        }
-    }
-}
-
-impl Drop for Processes {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
         }
     }
 }

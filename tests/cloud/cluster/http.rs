@@ -3,17 +3,15 @@
 //! Must not know instances. Invariant: everything else than a whole answer with status 200 is a failed request of a [`Load`], and
 //! each of its threads ends with it.
 
-#![expect(clippy::missing_panics_doc, reason = "test support: a panic is how it fails")]
-
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value as Json;
+
+use crate::asking::Asking;
 
 /// An answer that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,43 +55,17 @@ impl Counted {
     }
 }
 
-/// Connections that ask these addresses without pause.
-pub struct Load {
-    stop: Arc<AtomicBool>,
-    counted: Arc<Mutex<Counted>>,
-    threads: Vec<JoinHandle<()>>,
-}
+/// Connections that ask addresses without pause.
+pub type Load = Asking<Counted>;
 
 impl Load {
     /// Begins: four threads an address.
     pub fn start(addresses: &[String]) -> Self {
-        let (stop, counted) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Counted::default())));
-        let thread = |address: &String| {
-            let (address, stop, counted) = (address.clone(), Arc::clone(&stop), Arc::clone(&counted));
-            std::thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    one(&address, &counted);
-                    std::thread::park_timeout(Duration::from_millis(25));
-                }
-            })
+        let turn = |address: &String| {
+            let address = address.clone();
+            move |counted: &Mutex<Counted>| one(&address, counted)
         };
-        let threads = addresses.iter().flat_map(|a| [a; 4]).map(thread).collect();
-        Self { stop, counted, threads }
-    }
-
-    /// Ends it.
-    pub fn end(mut self) -> Counted {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            thread.join().expect("no thread panics");
-        }
-        self.counted.lock().expect("no thread panics").clone()
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        Self::begin(Duration::from_millis(25), addresses.iter().flat_map(|a| [a; 4]).map(turn))
     }
 }
 

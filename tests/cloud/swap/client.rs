@@ -3,16 +3,13 @@
 //! What any HTTP client does, no more: a kept connection that the server closed before it answered anything is opened again, once.
 //! Everything else than a whole answer with status 200 is a failed request. Invariant: each thread ends with the client.
 
-#![expect(clippy::missing_panics_doc, reason = "test support: a panic is how it fails")]
-
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::asking::Asking;
 use crate::swap::proof;
 
 /// Connections of the measure.
@@ -34,55 +31,27 @@ pub struct Counted {
 }
 
 /// A client at work.
-pub struct Client {
-    stop: Arc<AtomicBool>,
-    counted: Arc<Mutex<Counted>>,
-    threads: Vec<JoinHandle<()>>,
-}
+pub type Client = Asking<Counted>;
 
 impl Client {
     /// Begins to ask `address` (`127.…:80`).
     pub fn start(address: &str) -> Self {
-        let (stop, counted) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Counted::default())));
-        let thread = |_| {
-            let (address, stop, counted) = (address.to_owned(), Arc::clone(&stop), Arc::clone(&counted));
-            std::thread::spawn(move || connection(&address, &stop, &counted))
-        };
-        let threads = (0..CONNECTIONS).map(thread).collect();
-        Self { stop, counted, threads }
-    }
-
-    /// So far.
-    pub fn so_far(&self) -> Counted {
-        self.counted.lock().expect("no thread panics").clone()
-    }
-
-    /// Ends it.
-    pub fn end(mut self) -> Counted {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            thread.join().expect("no thread panics");
-        }
-        self.so_far()
+        // All connections together ask every 2 ms in the proof, every 10 ms beside the other tests. Without a pause it would be a load
+        // test of this machine, on whose two cores balancers, instances and Terraform are too.
+        let pause = Duration::from_millis(if proof() { 40 } else { 200 });
+        Self::begin(pause, (0..CONNECTIONS).map(|_| connection(address.to_owned())))
     }
 }
 
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-fn connection(address: &str, stop: &AtomicBool, counted: &Mutex<Counted>) {
-    // All connections together ask every 2 ms in the proof, every 10 ms beside the other tests.
-    let pause = Duration::from_millis(if proof() { 40 } else { 200 });
+/// What one connection does again and again.
+fn connection(address: String) -> impl FnMut(&Mutex<Counted>) + Send {
     let mut kept: Option<BufReader<TcpStream>> = None;
-    while !stop.load(Ordering::Relaxed) {
+    move |counted| {
         let begun = Instant::now();
         let reused = kept.is_some();
-        let mut answer = ask(address, &mut kept);
+        let mut answer = ask(&address, &mut kept);
         if reused && matches!(&answer, Err((_, true))) {
-            answer = ask(address, &mut kept);
+            answer = ask(&address, &mut kept);
         }
         let took = begun.elapsed();
         let mut counted = counted.lock().expect("no thread panics");
@@ -94,9 +63,6 @@ fn connection(address: &str, stop: &AtomicBool, counted: &Mutex<Counted>) {
             }
             Err((why, _)) => counted.failed.push(why),
         }
-        drop(counted);
-        // Without a pause it would be a load test of this machine, on whose two cores balancers, instances and Terraform are too.
-        std::thread::park_timeout(pause);
     }
 }
 
