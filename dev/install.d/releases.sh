@@ -34,7 +34,7 @@ checksum_in() { sed -n '1s/^\([0-9a-f]\{64\}\) .*/sha256:\1/p' "$1"; }
 site_env() {
   local base=http://$2:$RELEASES_PORT
   cat <<ENV
-# Written by dev/install; .tools/env.sh reads it. Owns: where the local release site answers and its archives' checksums.
+# Written by dev/install; source it to build the pipeline at the top. Owns: where the local release site answers, its archives' checksums.
 export OVENBIRD_VAR_releases_url='$base'
 export OVENBIRD_VAR_consul_checksum='$(checksum_in "$1/consul/$CONSUL_VERSION/consul_${CONSUL_VERSION}_SHA256SUMS")'
 export OVENBIRD_VAR_consul_template_checksum='$(checksum_in "$1/consul-template/$CONSUL_TEMPLATE_VERSION/consul-template_${CONSUL_TEMPLATE_VERSION}_SHA256SUMS")'

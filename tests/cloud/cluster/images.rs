@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::harness::{LocalEc2, root};
 use crate::project::{copy_folder, docker};
-use crate::tools::tools;
+use crate::tools::{set_by, tools};
 
 /// Dry runs of three stages on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_mins(30);
@@ -49,13 +49,13 @@ pub fn dry_images(ec2: &LocalEc2, stages: &[&str]) -> BTreeMap<String, String> {
     lock.lock().expect("it can be locked");
     let checkout = folder.join("checkout");
     fresh(&checkout);
-    release_site();
+    let variables = release_site();
     // Packer keeps things at home, and this home is nobody's.
     let home = folder.join("home");
     std::fs::create_dir_all(&home).expect("a folder can be made");
-    ec2.ovenbird(&checkout).env("HOME", &home).arg("dry-run").args(stages).timeout(PATIENCE).assert().success();
+    ec2.ovenbird(&checkout).envs(&variables).env("HOME", &home).arg("dry-run").args(stages).timeout(PATIENCE).assert().success();
 
-    let output = ec2.ovenbird(&checkout).env("HOME", &home).args(["plan", "--json"]).output().expect("ovenbird starts");
+    let output = ec2.ovenbird(&checkout).envs(&variables).env("HOME", &home).args(["plan", "--json"]).output().expect("ovenbird starts");
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let mut images = BTreeMap::new();
     for node in plan["nodes"].as_array().expect("nodes are a list") {
@@ -72,11 +72,14 @@ pub fn dry_images(ec2: &LocalEc2, stages: &[&str]) -> BTreeMap<String, String> {
     images
 }
 
-/// Has what stands for the vendors' release sites answer.
+/// Has what stands for the vendors' release sites answer. Gives what the pipeline's variables are then.
 #[track_caller]
-pub fn release_site() {
+pub fn release_site() -> BTreeMap<String, String> {
     let status = std::process::Command::new(root().join("dev/releases")).args(["up", "--quiet"]).env_clear().envs(tools()).status();
     assert!(status.expect("dev/releases starts").success(), "what it said stands above");
+    let mut variables = set_by(&Path::new(&tools()["OVENBIRD_TOOLS"]).join("releases/env.sh"));
+    variables.retain(|name, _| name.starts_with("OVENBIRD_VAR_"));
+    variables
 }
 
 /// Everything as in the repository, but for the state of earlier dry runs.

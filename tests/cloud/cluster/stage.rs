@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::{Value as Json, json};
 
-use crate::cluster::images::copy_pipeline;
+use crate::cluster::images::{copy_pipeline, release_site};
 use crate::cluster::node::Node;
 use crate::harness::{LocalEc2, until_or};
 use crate::project::Project;
@@ -58,7 +58,8 @@ impl Stage {
     /// Networks, key pair and buckets are there; no instance is.
     pub fn new(name: &str) -> Self {
         let ec2 = LocalEc2::start(false);
-        let project = Project::empty(name, &ec2);
+        let mut project = Project::empty(name, &ec2);
+        project.environment.extend(release_site());
         copy_pipeline(&project.path(""));
         project.called("shop");
         project.write(".gitignore", ".ovenbird/\n.terraform/\n*.tfstate*\n");

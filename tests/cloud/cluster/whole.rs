@@ -12,7 +12,6 @@ use crate::cluster::bad;
 use crate::cluster::canary::Canary;
 use crate::cluster::figures::Figures;
 use crate::cluster::http::Load;
-use crate::cluster::images::release_site;
 use crate::cluster::node::Node;
 use crate::cluster::points;
 use crate::cluster::stage::{Amis, OREGON, PRODUCTION, REGIONS, STAGING, Stage};
@@ -28,7 +27,6 @@ pub(super) fn whole() {
     let password = stage.vault("production");
     let canary = Canary::new(&stage, &[&stage.gossip, &password]);
 
-    release_site();
     let ran = stage.project.expect_within(LONG, 0, &["dry-run", "--json"]);
     for event in ran.events().iter().filter(|e| e["event"] == "step_finished") {
         let name = event["step"]["node"]["stage"].as_str().expect("a name");
