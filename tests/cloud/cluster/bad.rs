@@ -102,7 +102,7 @@ fn no_consul_at_boot(stage: &Stage, amis: &Amis, staging_web: &[Node]) {
         (&json!("default"), &json!("staging"), &json!("image"))
     );
     docker(&["unpause", &servers[0].container]);
-    points::configured(std::slice::from_ref(&node), "staging");
+    points::configured(std::slice::from_ref(&node), "staging", "staging");
     points::members(&[&servers[..], staging_web, std::slice::from_ref(&node)].concat());
     stage.aws(STAGING.region, "ec2", &format!("terminate_instances(InstanceIds=['{}'])", node.id));
 }

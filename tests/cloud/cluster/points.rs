@@ -59,13 +59,18 @@ pub fn privates(nodes: &[Node]) -> BTreeSet<String> {
     nodes.iter().map(|n| n.private.clone()).collect()
 }
 
-/// Every node's app answers, as one of this environment, with what Consul says; gives the answers.
+/// Every node's app answers, as one of this environment, with what Consul says; gives the answers. The banner has come, too: the keys of
+/// one transaction reach consul-template one by one, and what has a default is not waited for.
 #[track_caller]
-pub fn configured(nodes: &[Node], environment: &str) -> Vec<Json> {
+pub fn configured(nodes: &[Node], environment: &str, banner: &str) -> Vec<Json> {
     let ask = |node: &Node| {
         until_or(
             || format!("{} {} is configured\n{}", node.kind, node.id, node.state()),
-            || node.answer().filter(|a| a["environment"] == environment && a["config_source"] == "consul"),
+            || {
+                let whole =
+                    |a: &Json| a["environment"] == environment && a["config_source"] == "consul" && a["config"]["app"]["banner"] == banner;
+                node.answer().filter(whole)
+            },
         )
     };
     nodes.iter().map(ask).collect()
