@@ -25,9 +25,12 @@ use crate::report::plan_text;
 /// Whatever keeps a plan from being made.
 pub async fn run(args: &PlanArgs, common: &Common, world: &World, output: Output) -> Result<Exit, Failure> {
     let loaded = project::load_files(common, world, output, false)?;
-    let survey = Survey::open(&loaded.pipeline, world).await?;
+    let pipeline = loaded.pipeline.clone();
+    // Before the survey is opened: what it needs to trust a server is some hundred certificates.
+    let reading = Project::reading(loaded, world);
+    let survey = Survey::open(&pipeline, world).await?;
     // The process ends with this command: to free a large tree name by name would take as long as to key it.
-    let mut project = ManuallyDrop::new(survey.beside(Project::reading(loaded, world), output).await?);
+    let mut project = ManuallyDrop::new(survey.beside(reading, output).await?);
     let wishes = Wishes { stages: project.stages_named(&args.stages)?, build: true, dry_run: !args.no_dry_run, again: false, emit: None };
     update::fill_missing(&mut project, Some(&survey.catalog), common, world, output).await?;
     let planning = ManuallyDrop::new(Planning::make(&project, world, Some(&survey), &survey.state, &wishes, output).await?);

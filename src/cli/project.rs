@@ -45,15 +45,16 @@ impl Project {
         Self::of(load_files(common, world, output, running)?, world)
     }
 
-    /// The same on another thread, for who has something else to do meanwhile.
-    ///
-    /// # Errors
-    /// The problems of the inputs.
-    pub async fn reading(loaded: Loaded, world: &World) -> Result<Self, Failure> {
+    /// The same on another thread, for who has something else to do meanwhile; begins at once. Gives the problems of the inputs, or
+    /// what was read.
+    pub fn reading(loaded: Loaded, world: &World) -> impl Future<Output = Result<Self, Failure>> + use<> {
         let world = world.clone();
-        match tokio::task::spawn_blocking(move || Self::of(loaded, &world)).await {
-            Ok(read) => read,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        let task = tokio::task::spawn_blocking(move || Self::of(loaded, &world));
+        async {
+            match task.await {
+                Ok(read) => read,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
         }
     }
 
@@ -187,6 +188,6 @@ fn shown(path: &Path) -> String {
 fn keep(dir: &Path, place: &Path, memo: &[u8]) {
     let folder = place.parent().unwrap_or(dir);
     if run_folder::make_dot(&dir.join(".ovenbird")).and_then(|()| std::fs::create_dir_all(folder)).is_ok() {
-        drop(atomic::write_with_mode(place, 0o600, memo));
+        drop(atomic::write_cache(place, 0o600, memo));
     }
 }

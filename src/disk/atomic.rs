@@ -36,11 +36,20 @@ pub fn write_with_mode(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Write
     replace(path, Some(mode), |file| file.write_all(bytes))
 }
 
-fn replace(path: &Path, mode: Option<u32>, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), WriteError> {
-    try_replace(path, mode, fill).map_err(|source| WriteError { path: path.to_owned(), source })
+/// The same for what can be made again: nobody waits for the disk, so a crash of the machine may leave a file that whoever reads it
+/// has to find unreadable.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_cache(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), WriteError> {
+    try_replace(path, Some(mode), false, |file| file.write_all(bytes)).map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
-fn try_replace(path: &Path, mode: Option<u32>, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+fn replace(path: &Path, mode: Option<u32>, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), WriteError> {
+    try_replace(path, mode, true, fill).map_err(|source| WriteError { path: path.to_owned(), source })
+}
+
+fn try_replace(path: &Path, mode: Option<u32>, flush: bool, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let target = match path.symlink_metadata() {
         Ok(_) => path.canonicalize()?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
@@ -64,9 +73,11 @@ fn try_replace(path: &Path, mode: Option<u32>, fill: impl FnOnce(&mut File) -> i
         (None, Some(old)) => temp.as_file().set_permissions(old)?,
         (None, None) => {}
     }
-    temp.as_file().sync_all()?;
+    if flush {
+        temp.as_file().sync_all()?;
+    }
     temp.persist(&target).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
+    if flush { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -94,6 +105,8 @@ mod tests {
         assert_eq!((std::fs::read(&file).unwrap(), mode(&file)), (b"two".to_vec(), 0o640));
         write_with_mode(&file, 0o600, b"three").unwrap();
         assert_eq!(mode(&file), 0o600);
+        write_cache(&file, 0o640, b"four").unwrap();
+        assert_eq!((std::fs::read(&file).unwrap(), mode(&file)), (b"four".to_vec(), 0o640));
         assert_eq!(names(folder.path()), ["a.tfvars"]);
     }
 

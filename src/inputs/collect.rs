@@ -74,9 +74,10 @@ pub(super) fn collect(pipeline: &Pipeline, context: &InputContext) -> Result<Col
     // What was looked at for the memo holds for this call as well, but is no part of what this following hangs on.
     let world = world.afresh();
     let found = follow_all(&stages, &world)?;
-    let keep = memo::keep(&found, surroundings, &world);
-    // All that was parsed goes before anything is hashed: both at once would be the peak of a plan's memory.
-    Ok(Collected { inputs: read(found, &world.into_disk(), context), keep })
+    // All that was parsed goes before anything is written down or hashed: both at once would be the peak of a plan's memory.
+    let disk = world.into_disk();
+    let keep = memo::keep(&found, surroundings, &disk);
+    Ok(Collected { inputs: read(found, &disk, context), keep })
 }
 
 fn follow_all(stages: &[&Stage], world: &World<'_>) -> Result<Vec<Found>, Problems> {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::collect::{Found, Side};
 use super::reach::Take;
-use super::snapshot::Seen;
+use super::snapshot::{Seen, Snapshot};
 use super::walk::{Part, Rules};
 use super::world::World;
 use crate::config::pipeline::Stage;
@@ -85,9 +85,9 @@ pub(super) fn recall(bytes: &[u8], surroundings: Digest, world: &World<'_>, stag
 }
 
 /// What the next call may use. `None`: it hangs on something that cannot be written down.
-pub(super) fn keep(found: &[Found], surroundings: Digest, world: &World<'_>) -> Option<Vec<u8>> {
-    let mut lines = vec![serde_json::to_vec(&surroundings).ok()?, serde_json::to_vec(&world.disk.seen()?).ok()?];
-    let stages: Option<Vec<Vec<u8>>> = found.par_iter().map(|stage| serde_json::to_vec(&kept(stage, &world.root)).ok()).collect();
+pub(super) fn keep(found: &[Found], surroundings: Digest, disk: &Snapshot) -> Option<Vec<u8>> {
+    let mut lines = vec![serde_json::to_vec(&surroundings).ok()?, serde_json::to_vec(&disk.seen()?).ok()?];
+    let stages: Option<Vec<Vec<u8>>> = found.par_iter().map(|stage| serde_json::to_vec(&kept(stage, disk.root())).ok()).collect();
     lines.extend(stages?);
     Some(lines.join(&b'\n'))
 }

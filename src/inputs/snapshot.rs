@@ -107,6 +107,11 @@ impl Snapshot {
         Self { root: root.to_owned(), folders, files, places, links, moving: AtomicBool::new(false), earlier: None }
     }
 
+    /// Of the checkout, canonical.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The same disk at the same moment, of which nothing has been asked yet.
     pub(super) fn afresh(self) -> Self {
         let fresh = Self::new(&self.root);
