@@ -81,11 +81,9 @@ impl<'a> World<'a> {
         Self::on(self.disk.afresh(), self.root, self.pipeline, self.context)
     }
 
-    /// What was seen of the disk; everything that was parsed is gone, by two threads: it is some hundred thousand pieces.
+    /// What was seen of the disk; everything that was parsed is gone.
     pub(super) fn into_disk(self) -> Snapshot {
-        let Self { disk, roles, parsed, templates, texts, assigned, .. } = self;
-        rayon::join(|| drop(parsed), || drop((roles, templates, texts, assigned)));
-        disk
+        self.disk
     }
 
     fn on(disk: Snapshot, root: PathBuf, pipeline: &'a Pipeline, context: &'a InputContext) -> Self {
