@@ -86,6 +86,8 @@ def archive_of(source, release):
         names += [os.path.relpath(os.path.join(folder, name), source) for name in [*folders, *files] if not name.endswith(".pyc")]
     if "RELEASE" in names:
         raise Refused(f"the source `{source}` has a file RELEASE; that one is written here")
+    if not names:
+        raise Refused(f"the source `{source}` is empty: a release's name is given once, and this one would be spent")
     out = io.BytesIO()
     with gzip.GzipFile(fileobj=out, mode="wb", filename="", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name in sorted([*names, "RELEASE"]):

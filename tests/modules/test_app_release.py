@@ -173,6 +173,8 @@ class Node(unittest.TestCase):
         refused = self.run_program("event", stdin=event("file:///elsewhere/releases/v3/manifest.yml"))
         self.assertIn("is not below", refused.stdout)
         self.assertEqual((refused.returncode, self.running), (0, "v1"))
+        self.assertEqual(self.reports[-1]["result"], "failed")
+        self.assertIn("is not below", self.reports[-1]["reason"])
 
     def test_old_releases_go_and_the_image_and_the_current_one_stay(self):
         for number in range(1, 5):

@@ -110,6 +110,9 @@ class Publish(unittest.TestCase):
         (self.source / "RELEASE").write_text("mine", encoding="utf-8")
         self.assertIn("has a file RELEASE", self.publish("v1")["msg"])
         self.assertIn("is no place for releases", self.publish("v1", url="https://x/y")["msg"])
+        for file in self.source.iterdir():
+            file.unlink()
+        self.assertIn("is empty", self.publish("v1")["msg"])
 
     def test_as_ansible_runs_it(self):
         done = run_module("release_publish", {"release": "v1", "source": str(self.source), "url": f"s3://{self.bucket}/app"})

@@ -227,7 +227,9 @@ def event():
     url = base64.b64decode(events[-1]["Payload"] or "").decode()
     releases = os.environ.get("RELEASES", "").rstrip("/")
     if not releases or not url.startswith(f"{releases}/releases/"):
-        raise Failed(f"the event names `{url}`, which is not below `{releases}/releases/`")
+        reason = f"the event names `{url}`, which is not below `{releases}/releases/`"
+        report("failed", manifest=url, reason=reason)
+        raise Failed(reason)
     deploy(url, FETCH_TRIES)
 
 
