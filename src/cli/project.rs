@@ -45,11 +45,15 @@ impl Project {
         Self::of(load_files(common, world, output, running)?, world)
     }
 
-    /// The same on another thread, for who has something else to do meanwhile; begins at once. Gives the problems of the inputs, or
-    /// what was read.
+    /// The same on another thread, for a command that has something else to do meanwhile and ends with what it says of it; begins at
+    /// once. Gives the problems of the inputs, or what was read.
     pub fn reading(loaded: Loaded, world: &World) -> impl Future<Output = Result<Self, Failure>> + use<> {
         let world = world.clone();
-        let task = tokio::task::spawn_blocking(move || Self::of(loaded, &world));
+        let task = tokio::task::spawn_blocking(move || {
+            let graph = Graph::new(&loaded.pipeline);
+            let inputs = read_inputs(&loaded, &world, true)?;
+            Ok(Self { loaded, graph, inputs })
+        });
         async {
             match task.await {
                 Ok(read) => read,
@@ -64,7 +68,7 @@ impl Project {
     /// The problems of the inputs.
     pub fn of(loaded: Loaded, world: &World) -> Result<Self, Failure> {
         let graph = Graph::new(&loaded.pipeline);
-        let inputs = read_inputs(&loaded, world)?;
+        let inputs = read_inputs(&loaded, world, false)?;
         Ok(Self { loaded, graph, inputs })
     }
 
@@ -153,14 +157,14 @@ pub fn read_files(common: &Common, world: &World, running: bool) -> Result<Loade
     Ok(load(&request)?)
 }
 
-/// What was read from disk for every stage.
+/// What was read from disk for every stage. `last`: the command ends with what it says of it.
 ///
 /// # Errors
 /// The problems of the inputs.
-pub fn read_inputs(loaded: &Loaded, world: &World) -> Result<BTreeMap<Name, StageInputs>, Failure> {
+pub fn read_inputs(loaded: &Loaded, world: &World, last: bool) -> Result<BTreeMap<Name, StageInputs>, Failure> {
     let kept = loaded.pipeline.dir.join(".ovenbird/cache").join(MEMO);
     let memory = world.program().map(|program| Memory { kept: std::fs::read(&kept).unwrap_or_default(), program });
-    let read = collect(&loaded.pipeline, &InputContext { memory, ..world.input_context() })?;
+    let read = collect(&loaded.pipeline, &InputContext { memory, last, ..world.input_context() })?;
     if let Some(memo) = read.keep {
         keep(&loaded.pipeline.dir, &kept, &memo);
     }

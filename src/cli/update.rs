@@ -96,7 +96,7 @@ pub async fn fill_missing(
     output.say(&render(&moves, false, &shown(loaded)));
     project.loaded.pins = next;
     if galaxy {
-        project.inputs = read_inputs(&project.loaded, world)?;
+        project.inputs = read_inputs(&project.loaded, world, false)?;
     }
     Ok(())
 }

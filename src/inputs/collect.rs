@@ -65,19 +65,20 @@ pub(super) fn collect(pipeline: &Pipeline, context: &InputContext) -> Result<Col
     let stages: Vec<&Stage> = pipeline.stages.iter().filter(|s| context.only.as_ref().is_none_or(|only| only.contains(&s.name))).collect();
     let Some(memory) = &context.memory else {
         let found = follow_all(&stages, &world)?;
-        return Ok(Collected { inputs: read(found, &world.into_disk(), context), keep: None });
+        return Ok(Collected { inputs: read(found, &world.into_disk().0, context), keep: None });
     };
     let surroundings = memo::surroundings(&world, &stages, &memory.program);
     if let Some(found) = memo::recall(&memory.kept, surroundings, &world, &stages) {
-        return Ok(Collected { inputs: read(found, &world.into_disk(), context), keep: None });
+        return Ok(Collected { inputs: read(found, &world.into_disk().0, context), keep: None });
     }
     // What was looked at for the memo holds for this call as well, but is no part of what this following hangs on.
     let world = world.afresh();
     let found = follow_all(&stages, &world)?;
-    // All that was parsed goes before anything is written down or hashed: both at once would be the peak of a plan's memory.
-    let disk = world.into_disk();
-    let keep = memo::keep(&found, surroundings, &disk);
-    Ok(Collected { inputs: read(found, &disk, context), keep })
+    let (disk, parsed) = world.into_disk();
+    let free = || if context.last { std::mem::forget(parsed) } else { drop(parsed) };
+    // Side by side: neither has work for two threads all the time.
+    let ((), (keep, list)) = rayon::join(free, || rayon::join(|| memo::keep(&found, surroundings, &disk), || List::of(&found, &disk)));
+    Ok(Collected { inputs: list.into_inputs(found, context), keep })
 }
 
 fn follow_all(stages: &[&Stage], world: &World<'_>) -> Result<Vec<Found>, Problems> {
@@ -95,32 +96,47 @@ fn follow_all(stages: &[&Stage], world: &World<'_>) -> Result<Vec<Found>, Proble
 
 /// Lists and hashes what was found, every file once.
 fn read(found: Vec<Found>, disk: &Snapshot, context: &InputContext) -> BTreeMap<Name, StageInputs> {
-    let mut wanted: Vec<Wanted<'_>> = Vec::new();
-    let mut known: BTreeMap<Key<'_>, usize> = BTreeMap::new();
-    // Which listing each stage's trees are, in their order.
-    let mut listings_of: Vec<Vec<usize>> = Vec::new();
-    for stage in &found {
-        let mut numbers = Vec::new();
-        for (path, part, take) in stage.image.trees.iter().chain(&stage.verify.trees) {
-            let key = (take.label.as_str(), path.as_os_str(), part, take.exact, stage.rules.patterns());
-            numbers.push(*known.entry(key).or_insert_with(|| {
-                wanted.push(Wanted { path, part, label: &take.label, exact: take.exact, rules: &stage.rules });
-                wanted.len() - 1
-            }));
+    List::of(&found, disk).into_inputs(found, context)
+}
+
+/// What was found, listed and hashed.
+struct List {
+    listed: Vec<Listed>,
+    /// Which of these each stage's trees are, in their order.
+    of_stages: Vec<Vec<usize>>,
+}
+
+impl List {
+    fn of(found: &[Found], disk: &Snapshot) -> Self {
+        let mut wanted: Vec<Wanted<'_>> = Vec::new();
+        let mut known: BTreeMap<Key<'_>, usize> = BTreeMap::new();
+        let mut of_stages: Vec<Vec<usize>> = Vec::new();
+        for stage in found {
+            let mut numbers = Vec::new();
+            for (path, part, take) in stage.image.trees.iter().chain(&stage.verify.trees) {
+                let key = (take.label.as_str(), path.as_os_str(), part, take.exact, stage.rules.patterns());
+                numbers.push(*known.entry(key).or_insert_with(|| {
+                    wanted.push(Wanted { path, part, label: &take.label, exact: take.exact, rules: &stage.rules });
+                    wanted.len() - 1
+                }));
+            }
+            of_stages.push(numbers);
         }
-        listings_of.push(numbers);
+        let listings: Vec<Listing> = wanted.par_iter().map(|one| walk::walk(one.path, one.label, one.part, one.rules, disk)).collect();
+        let files = listings.iter().flat_map(|l| l.items.values()).filter_map(|item| match item {
+            Item::File(path) | Item::Link { content: Some(path), .. } => Some(path.clone()),
+            Item::Link { content: None, .. } | Item::EmptyFolder | Item::Absent | Item::Special(_) => None,
+        });
+        let contents = hash::contents(files.collect(), disk);
+        let listed = wanted.par_iter().zip(listings).map(|(one, listing)| tree(&listing, one.exact, &contents, one.label));
+        Self { listed: listed.collect(), of_stages }
     }
-    let listings: Vec<Listing> = wanted.par_iter().map(|one| walk::walk(one.path, one.label, one.part, one.rules, disk)).collect();
-    let files = listings.iter().flat_map(|l| l.items.values()).filter_map(|item| match item {
-        Item::File(path) | Item::Link { content: Some(path), .. } => Some(path.clone()),
-        Item::Link { content: None, .. } | Item::EmptyFolder | Item::Absent | Item::Special(_) => None,
-    });
-    let contents = hash::contents(files.collect(), disk);
-    let listed: Vec<Listed> =
-        wanted.par_iter().zip(listings).map(|(one, listing)| tree(&listing, one.exact, &contents, one.label)).collect();
-    let stages: Vec<(Found, Vec<usize>)> = found.into_iter().zip(listings_of).collect();
-    let inputs = |(stage, numbers): (Found, Vec<usize>)| stage.inputs(numbers.into_iter().map(|number| &listed[number]), context);
-    stages.into_par_iter().map(inputs).collect::<Vec<_>>().into_iter().collect()
+
+    fn into_inputs(self, found: Vec<Found>, context: &InputContext) -> BTreeMap<Name, StageInputs> {
+        let stages: Vec<(Found, Vec<usize>)> = found.into_iter().zip(self.of_stages).collect();
+        let inputs = |(stage, numbers): (Found, Vec<usize>)| stage.inputs(numbers.into_iter().map(|number| &self.listed[number]), context);
+        stages.into_par_iter().map(inputs).collect::<Vec<_>>().into_iter().collect()
+    }
 }
 
 impl Found {

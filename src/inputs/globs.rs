@@ -110,11 +110,8 @@ impl Reach<'_> {
             }
             self.take_as(&path, Part::Like(start.to_owned(), end.to_owned()), label, why.clone());
             self.sent(purpose, &path, scope);
-            for file in self.world.disk.paths_in(&path) {
-                let name = names::last(&file);
-                if name.starts_with(start) && name.ends_with(end) {
-                    self.read_as(purpose, &file, scope, line);
-                }
+            for file in &*self.world.alike(&path, start, end, matches!(purpose, Purpose::Vars | Purpose::VarsFolder)) {
+                self.read_as(purpose, file, scope, line);
             }
         }
     }

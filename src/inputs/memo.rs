@@ -6,6 +6,7 @@
 //! the program are the same. Digests of inputs are not kept: files are hashed at each call. Invariant: with a memo or without one,
 //! the same checkout gives the same inputs.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -26,29 +27,29 @@ const FORM: &str = "ovenbird memo 1";
 
 /// A stage as it is kept: [`Found`] without what the pipeline says anyway.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    image: Vec<KeptTree>,
-    verify: Vec<KeptTree>,
-    asked: BTreeSet<String>,
-    ansible_config: Option<String>,
-    imprecise: Vec<Imprecise>,
-    never: BTreeMap<String, String>,
-    notes: BTreeSet<String>,
+struct Kept<'f> {
+    image: Vec<KeptTree<'f>>,
+    verify: Vec<KeptTree<'f>>,
+    asked: Cow<'f, BTreeSet<String>>,
+    ansible_config: Cow<'f, Option<String>>,
+    imprecise: Cow<'f, [Imprecise]>,
+    never: Cow<'f, BTreeMap<String, String>>,
+    notes: Cow<'f, BTreeSet<String>>,
 }
 
 /// A tree that counts. Its path is left out where the name in the key tells it.
 #[derive(Debug, Serialize, Deserialize)]
-struct KeptTree {
+struct KeptTree<'f> {
     #[serde(rename = "l")]
-    label: String,
+    label: Cow<'f, str>,
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
-    path: Option<PathBuf>,
+    path: Option<Cow<'f, Path>>,
     #[serde(rename = "t", default, skip_serializing_if = "is_whole")]
-    part: Part,
+    part: Cow<'f, Part>,
     #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
     exact: bool,
     #[serde(rename = "w")]
-    why: Vec<(String, Option<String>)>,
+    why: Vec<(Cow<'f, str>, Option<Cow<'f, str>>)>,
 }
 
 fn is_whole(part: &Part) -> bool {
@@ -86,8 +87,10 @@ pub(super) fn recall(bytes: &[u8], surroundings: Digest, world: &World<'_>, stag
 
 /// What the next call may use. `None`: it hangs on something that cannot be written down.
 pub(super) fn keep(found: &[Found], surroundings: Digest, disk: &Snapshot) -> Option<Vec<u8>> {
-    let mut lines = vec![serde_json::to_vec(&surroundings).ok()?, serde_json::to_vec(&disk.seen()?).ok()?];
-    let stages: Option<Vec<Vec<u8>>> = found.par_iter().map(|stage| serde_json::to_vec(&kept(stage, disk.root())).ok()).collect();
+    let stage = |stage: &Found| serde_json::to_vec(&kept(stage, disk.root())).ok();
+    let (seen, stages) =
+        rayon::join(|| serde_json::to_vec(&disk.seen()?).ok(), || found.par_iter().map(stage).collect::<Option<Vec<Vec<u8>>>>());
+    let mut lines = vec![serde_json::to_vec(&surroundings).ok()?, seen?];
     lines.extend(stages?);
     Some(lines.join(&b'\n'))
 }
@@ -97,28 +100,51 @@ fn told(root: &Path, label: &str) -> PathBuf {
     if label == "." { root.to_owned() } else { root.join(label) }
 }
 
-fn kept(stage: &Found, root: &Path) -> Kept {
-    let tree = |(path, part, take): &(PathBuf, Part, Take)| KeptTree {
-        path: (told(root, &take.label).as_os_str() != path.as_os_str()).then(|| path.clone()),
-        label: take.label.clone(),
-        part: part.clone(),
-        exact: take.exact,
-        why: take.why.iter().map(|why| (why.what.clone(), why.via.clone())).collect(),
-    };
-    let StageInputs { ansible_config, imprecise, never, notes, .. } = stage.inputs.clone();
-    let side = |side: &Side| side.trees.iter().map(tree).collect();
-    Kept { image: side(&stage.image), verify: side(&stage.verify), asked: stage.asked.clone(), ansible_config, imprecise, never, notes }
+fn is_told(path: &Path, root: &Path, label: &str) -> bool {
+    let (path, root) = (path.as_os_str().as_encoded_bytes(), root.as_os_str().as_encoded_bytes());
+    match path.strip_prefix(root) {
+        Some(b"") => label == ".",
+        Some([b'/', rest @ ..]) => rest == label.as_bytes(),
+        Some(_) | None => false,
+    }
 }
 
-fn found(kept: Kept, stage: &Stage, world: &World<'_>) -> Option<Found> {
-    let tree = |kept: KeptTree| {
-        let path = kept.path.unwrap_or_else(|| told(&world.root, &kept.label));
-        let why = kept.why.into_iter().map(|(what, via)| Why { what, via }).collect();
-        (path, kept.part, Take { label: kept.label, exact: kept.exact, why })
+fn kept<'f>(stage: &'f Found, root: &Path) -> Kept<'f> {
+    let tree = |(path, part, take): &'f (PathBuf, Part, Take)| KeptTree {
+        path: (!is_told(path, root, &take.label)).then(|| Cow::Borrowed(path.as_path())),
+        label: Cow::Borrowed(&take.label),
+        part: Cow::Borrowed(part),
+        exact: take.exact,
+        why: take.why.iter().map(|why| (Cow::Borrowed(why.what.as_str()), why.via.as_deref().map(Cow::Borrowed))).collect(),
     };
-    let side = |trees: Vec<KeptTree>| Side { trees: trees.into_iter().map(tree).collect() };
+    let side = |side: &'f Side| side.trees.iter().map(tree).collect();
+    let StageInputs { ansible_config, imprecise, never, notes, .. } = &stage.inputs;
+    Kept {
+        image: side(&stage.image),
+        verify: side(&stage.verify),
+        asked: Cow::Borrowed(&stage.asked),
+        ansible_config: Cow::Borrowed(ansible_config),
+        imprecise: Cow::Borrowed(imprecise),
+        never: Cow::Borrowed(never),
+        notes: Cow::Borrowed(notes),
+    }
+}
+
+fn found(kept: Kept<'_>, stage: &Stage, world: &World<'_>) -> Option<Found> {
+    let tree = |kept: KeptTree<'_>| {
+        let path = kept.path.map_or_else(|| told(&world.root, &kept.label), Cow::into_owned);
+        let why = kept.why.into_iter().map(|(what, via)| Why { what: what.into_owned(), via: via.map(Cow::into_owned) }).collect();
+        (path, kept.part.into_owned(), Take { label: kept.label.into_owned(), exact: kept.exact, why })
+    };
+    let side = |trees: Vec<KeptTree<'_>>| Side { trees: trees.into_iter().map(tree).collect() };
     let Kept { image, verify, asked, ansible_config, imprecise, never, notes } = kept;
-    let inputs = StageInputs { ansible_config, imprecise, never, notes, ..StageInputs::default() };
+    let inputs = StageInputs {
+        ansible_config: ansible_config.into_owned(),
+        imprecise: imprecise.into_owned(),
+        never: never.into_owned(),
+        notes: notes.into_owned(),
+        ..StageInputs::default()
+    };
     let rules = Rules::new(&world.root, &stage.ignore, world.never.clone()).ok()?;
-    Some(Found { name: stage.name.clone(), rules, image: side(image), verify: side(verify), asked, inputs })
+    Some(Found { name: stage.name.clone(), rules, image: side(image), verify: side(verify), asked: asked.into_owned(), inputs })
 }

@@ -76,6 +76,8 @@ pub struct InputContext {
     pub only: Option<BTreeSet<Name>>,
     /// What an earlier call may have found; `None`: nothing is used again and nothing kept.
     pub memory: Option<Memory>,
+    /// The process ends when the caller is done: what was parsed is left to that, freeing it would take a tenth of the call.
+    pub last: bool,
 }
 
 /// For [`InputContext::memory`].

@@ -3,6 +3,7 @@
 //! Answers what is there and of which kind from the listings, so that looking for a name in twenty places costs no system call.
 //! Must not decide what counts. Invariant: a file that was parsed and the digest of it that goes into a key are of the same bytes.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::ErrorKind;
@@ -62,7 +63,7 @@ impl Folder {
 pub(super) struct NoListing {
     kind: ErrorKind,
     /// One lowercase line.
-    pub(super) why: String,
+    pub(super) why: Cow<'static, str>,
 }
 
 type Listed = Result<Arc<Folder>, NoListing>;
@@ -79,7 +80,7 @@ pub(super) struct Leads {
 /// What was asked for, and how it was answered. Paths in the root are relative to it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Seen {
-    folders: Vec<(String, Result<Digest, String>)>,
+    folders: Vec<(String, Result<Digest, Cow<'static, str>>)>,
     files: Vec<(String, Content)>,
     places: Vec<(String, Option<Kind>)>,
     links: Vec<(String, Digest)>,
@@ -131,7 +132,7 @@ impl Snapshot {
             listed
         } else if self.is_below_root(path) && matches!(self.kind(path), None | Some(Kind::File)) {
             // Said by the listing of the folder around it.
-            Err(NoListing { kind: ErrorKind::NotFound, why: "no such file or directory".to_owned() })
+            Err(NoListing { kind: ErrorKind::NotFound, why: Cow::Borrowed("no such file or directory") })
         } else {
             list(path)
         };
@@ -293,7 +294,7 @@ impl Snapshot {
 }
 
 /// How a listing is remembered.
-fn answer(listed: &Listed) -> Result<Digest, String> {
+fn answer(listed: &Listed) -> Result<Digest, Cow<'static, str>> {
     listed.as_ref().map(|folder| folder.digest()).map_err(|error| error.why.clone())
 }
 
@@ -322,7 +323,7 @@ impl Kind {
 }
 
 fn list(path: &Path) -> Listed {
-    let failed = |error: &std::io::Error| NoListing { kind: error.kind(), why: hash::reason(error) };
+    let failed = |error: &std::io::Error| NoListing { kind: error.kind(), why: hash::reason(error).into() };
     let mut entries = Vec::new();
     for entry in fs::read_dir(path).map_err(|error| failed(&error))? {
         let entry = entry.map_err(|error| failed(&error))?;

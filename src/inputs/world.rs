@@ -3,6 +3,7 @@
 //! Invariant: a file is read and parsed at most once a call, so all stages see the same bytes of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -68,7 +69,11 @@ pub(super) struct World<'a> {
     quiet: Mutex<Map<bool>>,
     assigned: Mutex<Map<Arc<Assigned>>>,
     below: Mutex<Map<Arc<[PathBuf]>>>,
+    alike: Mutex<BTreeMap<Alike, Arc<[PathBuf]>>>,
 }
+
+/// A folder, how names in it begin and end, and whether only files that assign something are meant.
+type Alike = (OsString, String, String, bool);
 
 impl<'a> World<'a> {
     pub(super) fn new(root: PathBuf, pipeline: &'a Pipeline, context: &'a InputContext) -> Self {
@@ -81,9 +86,10 @@ impl<'a> World<'a> {
         Self::on(self.disk.afresh(), self.root, self.pipeline, self.context)
     }
 
-    /// What was seen of the disk; everything that was parsed is gone.
-    pub(super) fn into_disk(self) -> Snapshot {
-        self.disk
+    /// What was seen of the disk, and everything that was parsed, to be thrown away.
+    pub(super) fn into_disk(self) -> (Snapshot, impl Send + use<>) {
+        let Self { disk, roles, parsed, templates, texts, quiet, assigned, below, alike, .. } = self;
+        (disk, (roles, parsed, templates, texts, quiet, assigned, below, alike))
     }
 
     fn on(disk: Snapshot, root: PathBuf, pipeline: &'a Pipeline, context: &'a InputContext) -> Self {
@@ -109,6 +115,7 @@ impl<'a> World<'a> {
             quiet: Mutex::default(),
             assigned: Mutex::default(),
             below: Mutex::default(),
+            alike: Mutex::default(),
         }
     }
 
@@ -236,6 +243,22 @@ impl<'a> World<'a> {
             return known.is_nothing();
         }
         matches!(&*self.yaml(file), Parsed::Yaml(documents) if self.assigned(file, documents).is_nothing())
+    }
+
+    /// What stands directly in a folder by names that begin and end so; with `assigning`, of files of variables those that assign
+    /// something. Fifty playbooks beside each other may all be meant by a name with a fact in it, in each of two hundred roles.
+    pub(super) fn alike(&self, folder: &Path, start: &str, end: &str, assigning: bool) -> Arc<[PathBuf]> {
+        let wanted = (folder.as_os_str().to_owned(), start.to_owned(), end.to_owned(), assigning);
+        if let Some(known) = self.alike.lock().unwrap_or_else(PoisonError::into_inner).get(&wanted) {
+            return Arc::clone(known);
+        }
+        let fits = |path: &PathBuf| {
+            let name = names::last(path);
+            name.starts_with(start) && name.ends_with(end) && !(assigning && self.assigns_nothing(path))
+        };
+        let found: Arc<[PathBuf]> = self.disk.paths_in(folder).into_iter().filter(fits).collect();
+        self.alike.lock().unwrap_or_else(PoisonError::into_inner).insert(wanted, Arc::clone(&found));
+        found
     }
 
     /// Where a path ends when links are followed; `None`: there, as it stands. Outside of the root only its last part is looked at.
