@@ -13,7 +13,8 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::project::Project;
 use crate::cli::world::World;
-use crate::plan::inputs::{Entry, StageInputs, Tree, Why};
+use crate::plan::inputs::{Entry, StageInputs, Tree};
+use crate::plan::why::{Chain, Place};
 use crate::report::style::count;
 
 /// Lists, or answers `--why`.
@@ -40,14 +41,9 @@ fn full(tree: &str, entry: &str) -> String {
     if entry.is_empty() { tree.to_owned() } else { format!("{tree}/{entry}") }
 }
 
-fn chain(why: &[Why]) -> String {
-    let parts: Vec<String> = why
-        .iter()
-        .map(|w| match &w.via {
-            Some(via) => format!("{} via {via}", w.what),
-            None => w.what.clone(),
-        })
-        .collect();
+fn chain(why: &Chain) -> String {
+    let link = |(what, via): (&str, Option<&Place>)| via.map_or_else(|| what.to_owned(), |via| format!("{what} via {via}"));
+    let parts: Vec<String> = why.links().into_iter().map(link).collect();
     parts.join(" · ")
 }
 
@@ -70,7 +66,7 @@ fn as_text(inputs: &StageInputs) -> String {
             line(format_args!("\n{title}:"));
         }
         for (name, tree) in trees.iter().filter(|(_, tree)| !all_absent(tree)) {
-            let why = inputs.why.get(name).map(|w| chain(w)).unwrap_or_default();
+            let why = inputs.why.get(name).map(chain).unwrap_or_default();
             line(format_args!("{name}  ({why})"));
             for (entry, what) in tree.iter().filter(|(entry, what)| !entry.is_empty() && **what != Entry::Absent) {
                 line(format_args!("    {entry}{}", mark(what)));
@@ -190,9 +186,9 @@ fn why(path: &str, inputs: &StageInputs, args: &InputsArgs, world: &World, proje
     for (path, tree, verification, entry, why) in found {
         let of = if verification { "the verification of " } else { "" };
         writeln!(text, "{path}{}\n  in {of}`{}` as a part of {tree}", mark(&entry), args.stage).expect("writing to a String cannot fail");
-        for step in why {
-            let via = step.via.map(|v| format!(" ({v})")).unwrap_or_default();
-            writeln!(text, "  because of {}{via}", step.what).expect("writing to a String cannot fail");
+        for (what, via) in why.links() {
+            let via = via.map(|v| format!(" ({v})")).unwrap_or_default();
+            writeln!(text, "  because of {what}{via}").expect("writing to a String cannot fail");
         }
     }
     output.data(&text)?;

@@ -20,7 +20,8 @@ use super::{Collected, InputContext, environment, memo, names};
 use crate::config::pipeline::{Pipeline, Recipe, Stage};
 use crate::model::name::Name;
 use crate::model::problem::{Problem, Problems};
-use crate::plan::inputs::{Entry, Imprecise, StageInputs, Tree, Why};
+use crate::plan::inputs::{Entry, Imprecise, StageInputs, Tree};
+use crate::plan::why::Chain;
 
 /// A tree that is to be listed.
 struct Wanted<'f> {
@@ -199,7 +200,7 @@ fn follow(stage: &Stage, world: &World<'_>) -> Result<Found, Problems> {
     let mut reach = Reach::new(world);
     let file = names::join(&world.root, &pipeline.file.to_string_lossy());
     let line = pipeline.source.line_column(stage.span.start).0;
-    let scope = Scope::new(&world.root, &file, Vec::new());
+    let scope = Scope::new(&world.root, &file, Chain::default());
     settings(stage, &mut reach, &scope);
     for requirements in &stage.galaxy {
         let path = world.root.join(requirements);
@@ -208,8 +209,8 @@ fn follow(stage: &Stage, world: &World<'_>) -> Result<Found, Problems> {
     match &stage.recipe {
         Recipe::Playbook { playbook, template } => {
             let playbook = world.root.join(playbook);
-            reach.playbook(&playbook, vec![Why { what: "playbook".to_owned(), via: None }]);
-            let in_playbook = Scope { playbook_dir: playbook.parent().map(Path::to_owned).unwrap_or_default(), ..scope.clone() };
+            reach.playbook(&playbook, Chain::of("playbook"));
+            let in_playbook = Scope { playbook_dir: playbook.parent().unwrap_or(Path::new("")).into(), ..scope.clone() };
             reach.arguments(&stage.ansible_arguments, &in_playbook);
             reach.default_template(&world.root.join(template), &playbook);
         }
@@ -232,7 +233,7 @@ fn follow(stage: &Stage, world: &World<'_>) -> Result<Found, Problems> {
         let mut second = Reach::new(world);
         settings(stage, &mut second, &scope);
         second.galaxy_roles.clone_from(&reach.galaxy_roles);
-        second.playbook(&world.root.join(playbook), vec![Why { what: "verify playbook".to_owned(), via: None }]);
+        second.playbook(&world.root.join(playbook), Chain::of("verify playbook"));
         second.settle();
         verify.trees = second.without_contained(None);
         inputs.imprecise.extend(second.imprecise.into_iter().map(|i| Imprecise { because: format!("verify: {}", i.because), ..i }));
@@ -258,10 +259,10 @@ fn follow(stage: &Stage, world: &World<'_>) -> Result<Found, Problems> {
 fn settings(stage: &Stage, reach: &mut Reach<'_>, scope: &Scope) {
     let config = reach.world.config.clone();
     if let Some((path, label)) = config.file {
-        reach.take_as(&path, Part::Whole, label, vec![Why { what: "ansible.cfg in force".to_owned(), via: None }]);
+        reach.take_as(&path, Part::Whole, label, Chain::of("ansible.cfg in force"));
     }
     for path in config.absent {
-        reach.take(&path, vec![Why { what: "place of an ansible.cfg".to_owned(), via: None }]);
+        reach.take(&path, Chain::of("place of an ansible.cfg"));
     }
     for (name, value) in &stage.vars {
         reach.variables.assign(name, Known::of_value(value));

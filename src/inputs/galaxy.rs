@@ -47,7 +47,7 @@ impl Reach<'_> {
     pub(super) fn role_of_galaxy(&mut self, role: NamedRole) {
         let collection = || role.role.rmatch_indices('.').any(|(at, _)| self.galaxy_roles.contains(&role.role[..at]));
         if self.galaxy_roles.contains(&role.role) || collection() {
-            self.hidden.named.entry(role.scope.playbook_dir.clone()).or_insert(role);
+            self.hidden.named.entry(role.scope.playbook_dir.to_path_buf()).or_insert(role);
             return;
         }
         if role.found {

@@ -11,7 +11,7 @@ use super::reach::{Reach, Scope};
 use super::variables::WILD;
 use super::walk::Part;
 use super::world::Parsed;
-use crate::plan::inputs::Why;
+use crate::plan::why::Chain;
 use crate::syntax::yaml::Kind;
 
 /// What a file is by its content.
@@ -57,7 +57,7 @@ impl Reach<'_> {
     }
 
     /// Reads a file whose use is not known as what it looks like. True when that was new.
-    pub(super) fn read_by_look(&mut self, file: &Path, scope: &Scope, why: Vec<Why>) -> bool {
+    pub(super) fn read_by_look(&mut self, file: &Path, scope: &Scope, why: Chain) -> bool {
         if self.world.is_large(file) {
             return false;
         }

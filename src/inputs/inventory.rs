@@ -10,7 +10,7 @@ use super::known::Known;
 use super::reach::{Reach, Scope};
 use super::world::Parsed;
 use super::{jinja, names};
-use crate::plan::inputs::Why;
+use crate::plan::why::Chain;
 use crate::syntax::yaml::{Kind, Node};
 
 impl Reach<'_> {
@@ -35,7 +35,7 @@ impl Reach<'_> {
         }
     }
 
-    fn inventory_file(&mut self, file: &Path, scope: &Scope, why: &[Why]) {
+    fn inventory_file(&mut self, file: &Path, scope: &Scope, why: &Chain) {
         if !self.first_time("inventory", file, scope) {
             return;
         }

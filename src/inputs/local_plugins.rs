@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::names;
 use super::reach::{Reach, Scope};
+use crate::plan::why::Chain;
 
 /// Folders of plugins that run on this machine, beside a playbook and in a role. Modules run on the other one.
 const FOLDERS: &[&str] = &[
@@ -101,13 +103,15 @@ impl Reach<'_> {
     /// Plugins in the folders of a playbook or role.
     pub(super) fn plugins_in(&mut self, base: &Path, scope: &Scope) {
         for name in FOLDERS {
-            self.plugin_files(&base.join(name), scope);
-            self.collections_in_code(&base.join(name), scope);
+            let folder = names::below(base, name);
+            self.plugin_files(&folder, scope);
+            self.collections_in_code(&folder, scope);
         }
         for name in ["library", "module_utils"] {
-            self.collections_in_code(&base.join(name), scope);
+            let folder = names::below(base, name);
+            self.collections_in_code(&folder, scope);
             // A module need not be Python.
-            for file in &*self.world.files_below(&base.join(name)) {
+            for file in &*self.world.files_below(&folder) {
                 self.variables_of_code(file);
             }
         }
@@ -142,7 +146,7 @@ impl Reach<'_> {
     /// One plugin, when it is Python.
     pub(super) fn plugin_file(&mut self, file: &Path, scope: &Scope) {
         let folder = file.parent().unwrap_or(file);
-        if file.extension().is_none_or(|e| e != "py") || !self.first_time("plugin", file, &Scope::new(folder, file, Vec::new())) {
+        if file.extension().is_none_or(|e| e != "py") || !self.first_time("plugin", file, &Scope::new(folder, file, Chain::default())) {
             return;
         }
         let text = self.world.text(file);

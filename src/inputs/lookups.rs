@@ -11,7 +11,7 @@ use super::known::{Known, one_line};
 use super::named::Purpose;
 use super::reach::{Reach, Scope};
 use super::{environment, expressions, jinja};
-use crate::plan::inputs::Why;
+use crate::plan::why::Chain;
 use crate::syntax::yaml::Node;
 
 /// Look-ups that read no file and no environment.
@@ -142,7 +142,7 @@ impl Reach<'_> {
     }
 
     /// Look-ups and includes of a text file that Jinja renders. True the first time.
-    pub(super) fn template_text(&mut self, file: &Path, scope: &Scope, why: Vec<Why>) -> bool {
+    pub(super) fn template_text(&mut self, file: &Path, scope: &Scope, why: Chain) -> bool {
         let mut scope = scope.in_file(file, why);
         // Ansible adds the folder of a template to what look-ups in it search.
         if let Some(folder) = file.parent()

@@ -20,7 +20,8 @@ use super::walk::{Part, Rules};
 use super::world::World;
 use crate::config::pipeline::Stage;
 use crate::model::digest::Digest;
-use crate::plan::inputs::{Imprecise, StageInputs, Why};
+use crate::plan::inputs::{Imprecise, StageInputs};
+use crate::plan::why::{Chain, Place};
 
 /// Raised with the form of what is kept.
 const FORM: &str = "ovenbird memo 1";
@@ -49,7 +50,32 @@ struct KeptTree<'f> {
     #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
     exact: bool,
     #[serde(rename = "w")]
-    why: Vec<(Cow<'f, str>, Option<Cow<'f, str>>)>,
+    why: Reasons<'f>,
+}
+
+/// A chain, each link as its text and its place.
+#[derive(Debug)]
+struct Reasons<'f>(Cow<'f, Chain>);
+
+impl Serialize for Reasons<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// Written without being put together before.
+        struct At<'p>(&'p Place);
+        impl Serialize for At<'_> {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self.0)
+            }
+        }
+        serializer.collect_seq(self.0.links().into_iter().map(|(what, via)| (what, via.map(At))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Reasons<'_> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let links: Vec<(String, Option<String>)> = Vec::deserialize(deserializer)?;
+        let chain = links.into_iter().fold(Chain::default(), |chain, (what, via)| chain.then(what, via.map(|file| Place { file, line: None })));
+        Ok(Self(Cow::Owned(chain)))
+    }
 }
 
 fn is_whole(part: &Part) -> bool {
@@ -115,7 +141,7 @@ fn kept<'f>(stage: &'f Found, root: &Path) -> Kept<'f> {
         label: Cow::Borrowed(&take.label),
         part: Cow::Borrowed(part),
         exact: take.exact,
-        why: take.why.iter().map(|why| (Cow::Borrowed(why.what.as_str()), why.via.as_deref().map(Cow::Borrowed))).collect(),
+        why: Reasons(Cow::Borrowed(&take.why)),
     };
     let side = |side: &'f Side| side.trees.iter().map(tree).collect();
     let StageInputs { ansible_config, imprecise, never, notes, .. } = &stage.inputs;
@@ -133,8 +159,7 @@ fn kept<'f>(stage: &'f Found, root: &Path) -> Kept<'f> {
 fn found(kept: Kept<'_>, stage: &Stage, world: &World<'_>) -> Option<Found> {
     let tree = |kept: KeptTree<'_>| {
         let path = kept.path.map_or_else(|| told(&world.root, &kept.label), Cow::into_owned);
-        let why = kept.why.into_iter().map(|(what, via)| Why { what: what.into_owned(), via: via.map(Cow::into_owned) }).collect();
-        (path, kept.part.into_owned(), Take { label: kept.label.into_owned(), exact: kept.exact, why })
+        (path, kept.part.into_owned(), Take { label: kept.label.into_owned(), exact: kept.exact, why: kept.why.0.into_owned() })
     };
     let side = |trees: Vec<KeptTree<'_>>| Side { trees: trees.into_iter().map(tree).collect() };
     let Kept { image, verify, asked, ansible_config, imprecise, never, notes } = kept;

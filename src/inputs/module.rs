@@ -316,7 +316,7 @@ impl Reach<'_> {
                 self.name(Purpose::Source("files"), &text, scope, line);
                 self.name(Purpose::Template, &text, scope, line);
             } else if !jinja::templated(&text) && !text.contains(['\n', '\0']) && text.contains(['/', '.']) && !text.starts_with('/') {
-                let bases = [scope.role.as_deref(), scope.tasks.as_deref(), Some(scope.playbook_dir.as_path()), Some(&*self.world.root)];
+                let bases = [scope.role.as_deref(), scope.tasks.as_deref(), Some(&*scope.playbook_dir), Some(&*self.world.root)];
                 let there = |base: &Path| {
                     let disk = &self.world.disk;
                     disk.is_file(&super::names::join(base, &text)) || disk.is_file(&super::names::join(&base.join("files"), &text))

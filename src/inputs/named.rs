@@ -13,7 +13,7 @@ use super::reach::{Reach, Scope};
 use super::shared::{Pending, Resolved};
 use super::variables::WILD;
 use super::{jinja, names};
-use crate::plan::inputs::Why;
+use crate::plan::why::Chain;
 
 /// What a name stands for, which decides where it is searched and how what is found is read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +63,7 @@ pub(super) struct Elsewhere {
 
 impl Elsewhere {
     /// The same name, read because of `outer`.
-    pub(super) fn below(&self, outer: &[Why]) -> Self {
+    pub(super) fn below(&self, outer: &Chain) -> Self {
         Self { scope: self.scope.below(outer), ..self.clone() }
     }
 }
@@ -110,7 +110,7 @@ impl Reach<'_> {
         let text = text.trim();
         if text.is_empty() || text == "omit" {
         } else if jinja::templated(text) {
-            self.pending.push((Arc::new(Pending::new(purpose, text, scope, line)), Arc::default()));
+            self.pending.push((Arc::new(Pending::new(purpose, text, scope, line)), Chain::default()));
         } else {
             self.literal(&purpose, text, scope, line);
         }
@@ -161,7 +161,7 @@ impl Reach<'_> {
     }
 
     /// What a name stands for; what following it found is merged when it is not what is `known`.
-    fn newly_resolved(&mut self, pending: &Pending, why: &[Why], known: Option<&Arc<Resolved>>) -> Arc<Resolved> {
+    fn newly_resolved(&mut self, pending: &Pending, why: &Chain, known: Option<&Arc<Resolved>>) -> Arc<Resolved> {
         let resolved = self.resolved(pending);
         if known.is_none_or(|known| !Arc::ptr_eq(known, &resolved)) {
             let end = self.pending.len();
@@ -181,7 +181,7 @@ impl Reach<'_> {
     /// What ssh on this machine reads: a configuration that is given to it, a program in its place.
     fn connected_by_ssh(&mut self) {
         let names = ["ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args", "ansible_ssh_executable"];
-        let scope = Scope::new(&self.world.root.clone(), &self.world.pipeline.file.clone(), Vec::new());
+        let scope = Scope::new(&self.world.root.clone(), &self.world.pipeline.file.clone(), Chain::default());
         let mut texts: Vec<String> = self.world.config.ssh.clone();
         for name in names.iter().filter(|name| self.variables.is_assigned(name)) {
             texts.extend(self.variables.names(&format!("{{{{ {name} }}}}"), &scope).into_iter().flatten());
@@ -190,7 +190,7 @@ impl Reach<'_> {
             for word in text.split(|c: char| c.is_whitespace() || matches!(c, '=' | '"' | '\'')) {
                 let path = names::join(&self.world.root, word.strip_prefix("-F").unwrap_or(word));
                 if path.starts_with(&self.world.root) && self.world.disk.is_file(&path) {
-                    self.take(&path, vec![Why { what: format!("argument of ssh: {}", names::last(&path)), via: None }]);
+                    self.take(&path, Chain::of(format!("argument of ssh: {}", names::last(&path))));
                 }
             }
         }
@@ -198,7 +198,7 @@ impl Reach<'_> {
 
     /// `ansible_connection: local`, wherever it is set: tasks of some host run on this machine.
     fn connected_here(&mut self) {
-        let scope = Scope::new(&self.world.root.clone(), &self.world.pipeline.file.clone(), Vec::new());
+        let scope = Scope::new(&self.world.root.clone(), &self.world.pipeline.file.clone(), Chain::default());
         let because = match self.variables.names("{{ ansible_connection }}", &scope) {
             _ if !self.variables.is_assigned("ansible_connection") => return,
             Ok(values) if !values.iter().any(|value| is_here(value)) => return,
@@ -235,7 +235,7 @@ impl Reach<'_> {
     }
 
     /// Takes the folder of the literal prefix, or the root. True when something was read that may hold new names.
-    fn widen_name(&mut self, pending: &Pending, outer: &[Why], why: &str, prefix: &str) -> bool {
+    fn widen_name(&mut self, pending: &Pending, outer: &Chain, why: &str, prefix: &str) -> bool {
         let scope = &pending.scope.below(outer);
         if pending.purpose == Purpose::Environment {
             let place = self.place(&scope.file, pending.line);
@@ -349,7 +349,7 @@ impl Reach<'_> {
 
     pub(super) fn search_elsewhere(&mut self, purpose: &Purpose, text: &str, scope: &Scope, line: usize, in_roles: bool) {
         if !text.starts_with(['/', '~']) {
-            let done = scope.role.iter().cloned().collect();
+            let done = scope.role.iter().map(|role| role.to_path_buf()).collect();
             self.elsewhere.push(Elsewhere { purpose: purpose.clone(), text: text.to_owned(), scope: scope.clone(), line, in_roles, done });
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Reads no disk. Invariant: two different paths never get one name, and no name holds an absolute path.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -79,9 +79,19 @@ fn is_plain(path: &[u8]) -> bool {
         && memchr::memchr_iter(b'/', path).all(|at| !matches!(path.get(at + 1), Some(b'/' | b'.')))
 }
 
+/// [`Path::join`], faster: the place for both is made at once.
+pub(super) fn below(folder: &Path, name: impl AsRef<OsStr>) -> PathBuf {
+    let name = name.as_ref();
+    let mut path = OsString::with_capacity(folder.as_os_str().len() + 1 + name.len());
+    path.push(folder);
+    let mut path = PathBuf::from(path);
+    path.push(name);
+    path
+}
+
 /// `text` as a path, seen from `folder`; absolute ones stay. Normalised.
 pub(super) fn join(folder: &Path, text: &str) -> PathBuf {
-    let joined = folder.join(text);
+    let joined = below(folder, text);
     if is_plain(joined.as_os_str().as_bytes()) { joined } else { normal(&joined) }
 }
 

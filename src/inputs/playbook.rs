@@ -9,7 +9,7 @@ use super::named::Purpose;
 use super::reach::{Reach, Scope};
 use super::world::Parsed;
 use super::{jinja, names};
-use crate::plan::inputs::Why;
+use crate::plan::why::{Chain, Place};
 use crate::syntax::yaml::Node;
 
 /// Folders beside a playbook whose files Ansible loads by itself.
@@ -43,10 +43,10 @@ const ROLE_PROBES: &[&str] = &["tasks/main.yml", "tasks/main.yaml", "tasks/main"
 
 impl Reach<'_> {
     /// A playbook that the pipeline file or another playbook names. True the first time.
-    pub(super) fn playbook(&mut self, file: &Path, why: Vec<Why>) -> bool {
+    pub(super) fn playbook(&mut self, file: &Path, why: Chain) -> bool {
         self.take(file, why.clone());
         let folder = file.parent().unwrap_or(&self.world.root).to_owned();
-        let mut scope = Scope { tasks: Some(folder.clone()), ..Scope::new(&folder, file, why) };
+        let mut scope = Scope { tasks: Some(folder.as_path().into()), ..Scope::new(&folder, file, why) };
         // Short names in a collection's own playbook mean its own roles and modules first.
         let parts: Vec<_> = folder.iter().map(|part| part.to_string_lossy()).collect();
         if let Some(at) = parts.iter().rposition(|part| part == "ansible_collections")
@@ -79,23 +79,21 @@ impl Reach<'_> {
         }
         for name in BESIDE {
             let path = folder.join(name);
-            let mut why = scope.why.clone();
-            why.push(Why { what: format!("{name} beside the playbook"), via: None });
+            let why = scope.why.then(format!("{name} beside the playbook"), None);
             self.take(&path, why.clone());
             if matches!(*name, "group_vars" | "host_vars") {
                 self.vars(&path, scope, &why);
             }
         }
         self.plugins_in(folder, scope);
-        let mut why = scope.why.clone();
-        why.push(Why { what: "shell_plugins of the folder that Ansible runs in".to_owned(), via: None });
+        let why = scope.why.then("shell_plugins of the folder that Ansible runs in".to_owned(), None);
         self.take(&self.world.root.join("shell_plugins"), why);
         self.role_probes(folder, scope);
         let config = self.world.config.clone();
-        let told = config.file.as_ref().map(|(_, label)| label.clone());
+        let told = config.file.as_ref().map(|(_, label)| Place { file: label.clone(), line: None });
         for (setting, folders) in &config.plugin_paths {
             for path in folders.iter().filter(|p| p.starts_with(&self.world.root)) {
-                self.take(path, vec![Why { what: (*setting).to_owned(), via: told.clone() }]);
+                self.take(path, Chain::default().then(*setting, told.clone()));
                 if !matches!(*setting, "library" | "module_utils") {
                     self.plugin_files(path, scope);
                 }
@@ -108,14 +106,13 @@ impl Reach<'_> {
             self.fqcn(name, scope, 1);
         }
         for path in config.collections_path.iter().filter(|p| p.starts_with(&self.world.root)) {
-            self.take(path, vec![Why { what: "collections_path".to_owned(), via: told.clone() }]);
+            self.take(path, Chain::default().then("collections_path", told.clone()));
         }
     }
 
     /// Ansible asks of every folder that it searches from, and of the one above, whether it is a role, and searches otherwise if it is.
     pub(super) fn role_probes(&mut self, folder: &Path, scope: &Scope) {
-        let mut why = scope.why.clone();
-        why.push(Why { what: "what makes a folder a role".to_owned(), via: None });
+        let why = scope.why.then("what makes a folder a role".to_owned(), None);
         let root = self.world.root.clone();
         for base in [Some(folder), folder.parent()].into_iter().flatten().filter(|base| names::is_in(base, &root)) {
             for probe in ROLE_PROBES {

@@ -18,7 +18,8 @@ use super::variables::Locals;
 use super::walk::Part;
 use super::world::World;
 use crate::model::problem::Problem;
-use crate::plan::inputs::{Imprecise, Why};
+use crate::plan::inputs::{Imprecise};
+use crate::plan::why::{Chain, Place};
 
 /// A file or folder that counts.
 #[derive(Debug, Clone)]
@@ -27,18 +28,18 @@ pub(super) struct Take {
     pub(super) label: String,
     /// Do all mode bits count.
     pub(super) exact: bool,
-    pub(super) why: Vec<Why>,
+    pub(super) why: Chain,
 }
 
 /// Where something is read: decides where relative names are searched.
 #[derive(Debug, Clone)]
 pub(super) struct Scope {
     /// Folder of the playbook that the play stands in.
-    pub(super) playbook_dir: PathBuf,
+    pub(super) playbook_dir: Arc<Path>,
     /// Folder of the role, inside one.
-    pub(super) role: Option<PathBuf>,
+    pub(super) role: Option<Arc<Path>>,
     /// Folder of the list of tasks that runs; `None`: a text that any task may use, such as a variable.
-    pub(super) tasks: Option<PathBuf>,
+    pub(super) tasks: Option<Arc<Path>>,
     /// Collections whose names may be written without their prefix.
     pub(super) collections: Arc<BTreeSet<String>>,
     /// Items of the loops around it: a file that is included in a loop sees them.
@@ -46,33 +47,32 @@ pub(super) struct Scope {
     /// Folders of the templates that are rendered.
     pub(super) rendered: Arc<BTreeSet<PathBuf>>,
     /// File being read.
-    pub(super) file: PathBuf,
+    pub(super) file: Arc<Path>,
     /// Why that file is read.
-    pub(super) why: Vec<Why>,
+    pub(super) why: Chain,
 }
 
-/// Everything of a [`Scope`] that decides what a name in it means.
-pub(super) type Place = (PathBuf, PathBuf, Option<PathBuf>, Option<PathBuf>, Arc<Locals>, Arc<BTreeSet<PathBuf>>);
+/// Everything of a [`Scope`] but the file that decides what a name in it means.
+pub(super) type Surroundings = (Arc<Path>, Option<Arc<Path>>, Option<Arc<Path>>, Arc<Locals>, Arc<BTreeSet<PathBuf>>);
 
 impl Scope {
     /// A file outside of any role.
-    pub(super) fn new(playbook_dir: &Path, file: &Path, why: Vec<Why>) -> Self {
+    pub(super) fn new(playbook_dir: &Path, file: &Path, why: Chain) -> Self {
         Self {
-            playbook_dir: playbook_dir.to_owned(),
+            playbook_dir: playbook_dir.into(),
             role: None,
             tasks: None,
             collections: Arc::default(),
             locals: Arc::default(),
             rendered: Arc::default(),
-            file: file.to_owned(),
+            file: file.into(),
             why,
         }
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn surroundings(&self) -> Surroundings {
         (
-            self.file.clone(),
-            self.playbook_dir.clone(),
+            Arc::clone(&self.playbook_dir),
             self.role.clone(),
             self.tasks.clone(),
             Arc::clone(&self.locals),
@@ -86,8 +86,8 @@ impl Scope {
     }
 
     /// The same search, from another file.
-    pub(super) fn in_file(&self, file: &Path, why: Vec<Why>) -> Self {
-        Self { file: file.to_owned(), why, ..self.clone() }
+    pub(super) fn in_file(&self, file: &Path, why: Chain) -> Self {
+        Self { file: file.into(), why, ..self.clone() }
     }
 
     /// The same, where these names stand for something that is known only when it runs.
@@ -105,8 +105,8 @@ impl Scope {
     }
 
     /// The same, read because of `outer`.
-    pub(super) fn below(&self, outer: &[Why]) -> Self {
-        Self { why: [outer, &self.why].concat(), ..self.clone() }
+    pub(super) fn below(&self, outer: &Chain) -> Self {
+        Self { why: self.why.behind(outer), ..self.clone() }
     }
 }
 
@@ -121,7 +121,7 @@ pub(super) struct Reach<'w> {
     pub(super) environment: BTreeSet<String>,
     pub(super) problems: Vec<Problem>,
     /// What was read already: kind, file or folder, and as what.
-    seen: Map<Vec<(&'static str, Place)>>,
+    seen: Map<Vec<(&'static str, Surroundings)>>,
     /// Roles whose `meta` dependencies are being read, outermost first.
     pub(super) depending: Vec<PathBuf>,
     /// Roles that requirement files promise.
@@ -130,7 +130,7 @@ pub(super) struct Reach<'w> {
     pub(super) hidden: Hidden,
     pub(super) variables: Variables,
     /// Names that wait for variables, each with why the thing was read that holds it.
-    pub(super) pending: Vec<(Arc<Pending>, Arc<[Why]>)>,
+    pub(super) pending: Vec<(Arc<Pending>, Chain)>,
     /// Roles that were read.
     pub(super) roles: BTreeSet<PathBuf>,
     /// Folders of lists of tasks outside of roles, other than the playbooks' own.
@@ -171,8 +171,8 @@ impl<'w> Reach<'w> {
     /// True the first time that `path` is read from such a place. Its own file is `path`, so who names it does not matter.
     pub(super) fn first_time(&mut self, kind: &'static str, path: &Path, scope: &Scope) -> bool {
         let known = self.seen.entry(path.as_os_str().to_owned()).or_default();
-        let same = |(other, place): &(&'static str, Place)| {
-            let (_, playbook_dir, role, tasks, locals, rendered) = place;
+        let same = |(other, place): &(&'static str, Surroundings)| {
+            let (playbook_dir, role, tasks, locals, rendered) = place;
             *other == kind
                 && *playbook_dir == scope.playbook_dir
                 && *role == scope.role
@@ -183,8 +183,7 @@ impl<'w> Reach<'w> {
         if known.iter().any(same) {
             return false;
         }
-        let (_, playbook_dir, role, tasks, locals, rendered) = scope.place();
-        known.push((kind, (PathBuf::new(), playbook_dir, role, tasks, locals, rendered)));
+        known.push((kind, scope.surroundings()));
         true
     }
 
@@ -194,30 +193,29 @@ impl<'w> Reach<'w> {
     }
 
     /// A text without where the checkout lies: `playbook_dir` and `path.root` put that into names.
-    fn shown(&self, text: &str) -> String {
+    fn shown(&self, text: String) -> String {
         let root = self.world.root.to_string_lossy();
-        if text.contains(&*root) { text.replace(&format!("{root}/"), "") } else { text.to_owned() }
+        if text.contains(&*root) { text.replace(&format!("{root}/"), "") } else { text }
     }
 
     /// One more link of a reason chain.
-    pub(super) fn because(&self, scope: &Scope, what: impl Into<String>, line: usize) -> Vec<Why> {
-        let mut why = scope.why.clone();
-        why.push(Why { what: self.shown(&what.into()), via: Some(self.place(&scope.file, line)) });
-        why
+    pub(super) fn because(&self, scope: &Scope, what: impl Into<String>, line: usize) -> Chain {
+        let place = Place { file: self.world.label(&scope.file, ""), line: Some(line) };
+        scope.why.then(self.shown(what.into()), Some(place))
     }
 
-    pub(super) fn take(&mut self, path: &Path, why: Vec<Why>) {
+    pub(super) fn take(&mut self, path: &Path, why: Chain) {
         let label = self.world.label(path, "");
         self.take_as(path, Part::Whole, label, why);
     }
 
-    pub(super) fn take_as(&mut self, path: &Path, part: Part, label: String, why: Vec<Why>) {
+    pub(super) fn take_as(&mut self, path: &Path, part: Part, label: String, why: Chain) {
         // Somebody named `/` or `/usr`: that is this machine. Collections are installed by the thousand, and are known by name.
         let world = self.world;
         let outside = !names::is_in(path, &world.root) && !label.starts_with("collection:");
         if outside && world.is_folder(path) && world.within_reason(path) != path {
             let because = format!("`{}` is a folder of this machine, and too large to be taken", path.display());
-            let place = why.iter().rev().find_map(|why| why.via.clone()).unwrap_or_else(|| world.label(&world.pipeline.file, ""));
+            let place = why.place().unwrap_or_else(|| world.label(&world.pipeline.file, ""));
             self.imprecise.insert(Imprecise { taken: "the root".to_owned(), because, place });
             return self.take(&world.root, why);
         }
@@ -228,11 +226,11 @@ impl<'w> Reach<'w> {
     }
 
     /// Takes what was found alone; `outer` is why it was read.
-    pub(super) fn merge_take(&mut self, path: &Path, part: &Part, take: &Take, outer: &[Why]) {
+    pub(super) fn merge_take(&mut self, path: &Path, part: &Part, take: &Take, outer: &Chain) {
         let known = self.takes.entry(path.as_os_str().to_owned()).or_default();
         match known.iter_mut().find(|(other, _)| other == part) {
             Some((_, known)) => known.exact |= take.exact,
-            None => known.push((part.clone(), Take { why: [outer, &take.why].concat(), ..take.clone() })),
+            None => known.push((part.clone(), Take { why: take.why.behind(outer), ..take.clone() })),
         }
     }
 
@@ -248,7 +246,7 @@ impl<'w> Reach<'w> {
 
     /// Takes more than is read: a folder, or the whole root.
     pub(super) fn widen(&mut self, folder: Option<&Path>, because: impl Into<String>, scope: &Scope, line: usize) {
-        let mut because = self.shown(&because.into());
+        let mut because = self.shown(because.into());
         let root = self.world.root.clone();
         // A folder that holds the root, or that is not there, says nothing: the root is what the checkout has.
         let there = folder.filter(|folder| self.world.is_folder(folder));
@@ -263,7 +261,7 @@ impl<'w> Reach<'w> {
     }
 
     /// Looks for `text` in `folders` as Ansible does, takes what is found first and, as absent, what was looked for before it.
-    pub(super) fn first(&mut self, folders: &[PathBuf], text: &str, why: &[Why]) -> Option<PathBuf> {
+    pub(super) fn first(&mut self, folders: &[PathBuf], text: &str, why: &Chain) -> Option<PathBuf> {
         let mut tried = BTreeSet::new();
         for folder in folders {
             let path = match text.strip_prefix("~/") {
@@ -277,7 +275,7 @@ impl<'w> Reach<'w> {
                 continue;
             }
             let label = self.world.label(&path, text);
-            self.take_as(&path, Part::Whole, label, why.to_vec());
+            self.take_as(&path, Part::Whole, label, why.clone());
             if self.world.disk.exists(&path) {
                 return Some(path);
             }

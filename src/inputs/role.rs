@@ -15,7 +15,7 @@ use super::shared::Dependency;
 use super::walk::Part;
 use super::world::Parsed;
 use crate::model::problem::{Problem, SourceText};
-use crate::plan::inputs::Why;
+use crate::plan::why::Chain;
 use crate::syntax::yaml::Node;
 
 impl Reach<'_> {
@@ -24,7 +24,7 @@ impl Reach<'_> {
         let mut folders = vec![scope.playbook_dir.join("roles")];
         folders.extend(self.world.config.roles_path.iter().cloned());
         folders.extend(scope.role.as_deref().and_then(Path::parent).map(Path::to_owned));
-        folders.push(scope.playbook_dir.clone());
+        folders.push(scope.playbook_dir.to_path_buf());
         folders.push(self.world.root.clone());
         folders
     }
@@ -79,11 +79,11 @@ impl Reach<'_> {
         let label = names::inside(&self.world.root, dir).unwrap_or_else(|| format!("role:{name}"));
         self.take_as(dir, Part::Whole, label, why.clone());
         let scope = Scope {
-            role: Some(dir.to_owned()),
+            role: Some(dir.into()),
             tasks: None,
             collections: Arc::default(),
             rendered: Arc::default(),
-            file: dir.join("tasks/main.yml"),
+            file: dir.join("tasks/main.yml").into(),
             why,
             ..scope.clone()
         };
@@ -94,9 +94,9 @@ impl Reach<'_> {
     /// Everything in a role's folder, for all stages that reach it. Reasons begin here.
     pub(super) fn role_alone(&mut self, dir: &Path, mut scope: Scope) {
         let label = names::inside(&self.world.root, dir).unwrap_or_else(|| format!("role:{}", names::last(dir)));
-        self.take_as(dir, Part::Whole, label, Vec::new());
+        self.take_as(dir, Part::Whole, label, Chain::default());
         self.first_time("role", dir, &scope);
-        let why = Vec::new();
+        let why = Chain::default();
         self.roles.insert(dir.to_owned());
         self.role_probes(dir, &scope);
         for meta in ["meta/main.yml", "meta/main.yaml", "meta/main"] {
@@ -114,7 +114,7 @@ impl Reach<'_> {
         for specs in ["meta/argument_specs.yml", "meta/argument_specs.yaml", "meta/argument_specs.json", "meta/argument_specs"] {
             if let Parsed::Yaml(documents) = &*self.world.yaml(&dir.join(specs)) {
                 for document in documents {
-                    self.lookups_in(document, &scope.in_file(&dir.join(specs), Vec::new()));
+                    self.lookups_in(document, &scope.in_file(&dir.join(specs), Chain::default()));
                 }
             }
         }
@@ -194,7 +194,7 @@ impl Reach<'_> {
     fn depend(&mut self, name: &str, node: &Node, scope: &Scope) {
         let Some(target) = self.role_folders(scope).iter().map(|f| names::join(f, name)).find(|p| self.world.is_folder(p)) else { return };
         if let Some(wishes) = &mut self.wishes {
-            wishes.dependencies.push(Dependency { target, span: node.span.clone(), file: scope.file.clone() });
+            wishes.dependencies.push(Dependency { target, span: node.span.clone(), file: Arc::clone(&scope.file) });
         }
     }
 
@@ -217,7 +217,7 @@ impl Reach<'_> {
     }
 
     /// A file or folder of variables: every assignment counts. True the first time.
-    pub(super) fn vars(&mut self, path: &Path, scope: &Scope, why: &[Why]) -> bool {
+    pub(super) fn vars(&mut self, path: &Path, scope: &Scope, why: &Chain) -> bool {
         let folder = self.world.is_folder(path);
         if folder && self.world.within_reason(path) != path {
             self.variables.blind.get_or_insert_with(|| format!("`{}`, a folder of this machine", path.display()));
@@ -226,7 +226,7 @@ impl Reach<'_> {
         let files = if folder { self.world.files_below(path) } else { vec![path.to_owned()].into() };
         let mut new = false;
         for file in &*files {
-            let inner = Scope { tasks: None, ..scope.in_file(file, why.to_vec()) };
+            let inner = Scope { tasks: None, ..scope.in_file(file, why.clone()) };
             if !self.first_time("vars", file, &inner) {
                 continue;
             }

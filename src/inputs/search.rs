@@ -5,17 +5,19 @@
 use std::path::PathBuf;
 
 use super::named::Purpose;
+use super::names;
 use super::reach::{Reach, Scope};
 
 /// Folders in which Ansible looks for a relative name: the role, the folder of the list of tasks, the playbook's, those of the templates
 /// around it; each with `dir` first.
 fn search(scope: &Scope, dir: &str) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
-    for base in [scope.role.as_ref(), scope.tasks.as_ref(), Some(&scope.playbook_dir)].into_iter().flatten().chain(&*scope.rendered) {
+    let mut folders = Vec::with_capacity(6);
+    let bases = [scope.role.as_deref(), scope.tasks.as_deref(), Some(&*scope.playbook_dir)];
+    for base in bases.into_iter().flatten().chain(scope.rendered.iter().map(PathBuf::as_path)) {
         if !dir.is_empty() {
-            folders.push(base.join(dir));
+            folders.push(names::below(base, dir));
         }
-        folders.push(base.clone());
+        folders.push(base.to_owned());
     }
     folders
 }
@@ -42,21 +44,21 @@ impl Reach<'_> {
     /// Where `include_tasks` and `import_tasks` look (`path_dwim_relative` of ansible-core, once for each include around it): the
     /// folder that Ansible runs in and the playbook's come before the folder of the file that includes.
     fn task_folders(&self, scope: &Scope) -> (Vec<PathBuf>, bool) {
-        let (root, beside, folder) = (&self.world.root, &scope.playbook_dir, scope.folder());
+        let (root, beside, folder) = (self.world.root.as_path(), &*scope.playbook_dir, scope.folder());
         if let Some(role) = &scope.role {
             let part = if folder.starts_with(role.join("handlers")) { "handlers" } else { "tasks" };
-            let mut folders = vec![role.join(part), role.join("tasks"), root.join(part), role.clone(), beside.join(part), beside.clone()];
-            folders.extend([folder.join("tasks"), folder.to_owned(), root.join("tasks"), beside.join("tasks"), root.clone()]);
+            let mut folders = vec![names::below(role, part), names::below(role, "tasks"), names::below(root, part), role.to_path_buf(), names::below(beside, part), beside.to_owned()];
+            folders.extend([names::below(folder, "tasks"), folder.to_owned(), names::below(root, "tasks"), names::below(beside, "tasks"), root.to_owned()]);
             // A list that another one included searches twice, and asks everywhere though the first search has found it.
             let included = scope.file.file_stem().is_none_or(|stem| stem != "main");
-            return (folders, included || folder != role.join(part));
+            return (folders, included || folder != names::below(role, part));
         }
         let inner = folder.strip_prefix(beside).or_else(|_| folder.strip_prefix(root)).unwrap_or(folder);
         let parts: Vec<_> = inner.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
         let mut folders = Vec::new();
         for base in [beside, root] {
             folders.extend((0..parts.len()).map(|from| base.join(parts[from..].iter().collect::<PathBuf>())));
-            folders.push(base.clone());
+            folders.push(base.to_owned());
         }
         folders.extend([beside.join("tasks"), root.join("tasks"), folder.to_owned()]);
         (folders, !parts.is_empty())

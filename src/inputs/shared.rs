@@ -16,7 +16,8 @@ use super::reach::{Reach, Scope, Take};
 use super::variables::Locals;
 use super::walk::Part;
 use crate::model::problem::Problem;
-use crate::plan::inputs::{Imprecise, Why};
+use crate::plan::inputs::{Imprecise};
+use crate::plan::why::Chain;
 
 /// A name that can only be made when all variables are known.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ struct Nested {
 pub(super) struct Dependency {
     pub(super) target: PathBuf,
     pub(super) span: std::ops::Range<usize>,
-    pub(super) file: PathBuf,
+    pub(super) file: Arc<Path>,
 }
 
 /// What a reading alone leaves to the stage.
@@ -106,7 +107,11 @@ impl Pending {
 
     /// The same name of the same place, whoever read it.
     fn same(&self, other: &Self) -> bool {
-        self.line == other.line && self.purpose == other.purpose && self.text == other.text && self.scope.place() == other.scope.place()
+        self.line == other.line
+            && self.purpose == other.purpose
+            && self.text == other.text
+            && self.scope.file == other.scope.file
+            && self.scope.surroundings() == other.scope.surroundings()
     }
 }
 
@@ -148,7 +153,7 @@ impl Reach<'_> {
         let world = self.world;
         let found = world.roles.get(dir, scope, || {
             let mut alone = Reach::alone(world);
-            alone.role_alone(dir, Scope { why: Vec::new(), ..scope.clone() });
+            alone.role_alone(dir, Scope { why: Chain::default(), ..scope.clone() });
             alone.found(None)
         });
         let above = if depends { None } else { Some(std::mem::take(&mut self.depending)) };
@@ -161,7 +166,7 @@ impl Reach<'_> {
     }
 
     /// Takes over what was found; `outer` is why it was read.
-    pub(super) fn merge(&mut self, found: &Found, outer: &[Why]) {
+    pub(super) fn merge(&mut self, found: &Found, outer: &Chain) {
         for (path, part, take) in &found.takes {
             self.merge_take(path, part, take, outer);
         }
@@ -180,10 +185,7 @@ impl Reach<'_> {
         if let Some(facts) = &found.facts {
             self.variables.facts.get_or_insert_with(|| facts.clone());
         }
-        if !found.pending.is_empty() {
-            let outer: Arc<[Why]> = outer.into();
-            self.pending.extend(found.pending.iter().map(|pending| (Arc::clone(pending), Arc::clone(&outer))));
-        }
+        self.pending.extend(found.pending.iter().map(|pending| (Arc::clone(pending), outer.clone())));
         self.elsewhere.extend(found.elsewhere.iter().map(|name| name.below(outer)));
         self.roles.extend(found.roles.iter().cloned());
         self.task_folders.extend(found.task_folders.iter().cloned());

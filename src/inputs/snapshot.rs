@@ -203,7 +203,7 @@ impl Snapshot {
 
     /// What stands directly in a folder, sorted; nothing when it cannot be listed.
     pub(super) fn paths_in(&self, folder: &Path) -> Vec<PathBuf> {
-        self.folder(folder).map(|listed| listed.entries().map(|(name, _)| folder.join(name)).collect()).unwrap_or_default()
+        self.folder(folder).map(|listed| listed.entries().map(|(name, _)| super::names::below(folder, name)).collect()).unwrap_or_default()
     }
 
     /// Bytes of a file for parsing, at most `limit`; their digest is kept.

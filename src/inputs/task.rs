@@ -14,7 +14,7 @@ use super::module::{include, touches_this_machine};
 use super::named::Purpose;
 use super::reach::{Reach, Scope};
 use super::world::Parsed;
-use crate::plan::inputs::Why;
+use crate::plan::why::Chain;
 use crate::syntax::yaml::{Kind, Node};
 
 /// Keywords of tasks and blocks: everything else in a task is its module.
@@ -118,13 +118,13 @@ pub(super) fn alternatives(value: &Known) -> Result<Vec<String>, String> {
 
 impl Reach<'_> {
     /// A file of tasks. True the first time.
-    pub(super) fn tasks_file(&mut self, file: &Path, scope: &Scope, why: Vec<Why>) -> bool {
+    pub(super) fn tasks_file(&mut self, file: &Path, scope: &Scope, why: Chain) -> bool {
         let folder = file.parent().unwrap_or(file).to_owned();
-        let scope = Scope { tasks: Some(folder.clone()), ..scope.in_file(file, why) };
+        let scope = Scope { tasks: Some(folder.as_path().into()), ..scope.in_file(file, why) };
         if !self.first_time("tasks", file, &scope) {
             return false;
         }
-        if !scope.role.as_ref().is_some_and(|role| super::names::is_in(&folder, role)) && folder != scope.playbook_dir {
+        if !scope.role.as_ref().is_some_and(|role| super::names::is_in(&folder, role)) && *folder != *scope.playbook_dir {
             self.role_probes(&folder, &scope);
             self.task_folders.insert(folder);
         }

@@ -13,7 +13,7 @@ use super::snapshot::Snapshot;
 use super::walk::Part;
 use super::{jinja, names};
 use crate::model::value::Value;
-use crate::plan::inputs::Why;
+use crate::plan::why::Chain;
 
 /// A text of a template: every value that it may have, or why that is not known and the literal text that it begins with.
 pub(super) type Texts = Result<BTreeSet<String>, (String, String)>;
@@ -64,7 +64,7 @@ const NOT_READ: &[&str] = &[
 impl Reach<'_> {
     /// The project's own template folder: all of it, by its bytes, and what it reads outside of itself.
     pub(super) fn default_template(&mut self, folder: &Path, playbook: &Path) {
-        let why = vec![Why { what: "Packer template".to_owned(), via: None }];
+        let why = Chain::of("Packer template");
         self.take(folder, why.clone());
         let given = BTreeMap::from([("playbook_file".to_owned(), Known::Text(playbook.to_string_lossy().into_owned()))]);
         let template = Template { folder: folder.to_owned(), given: self.with_environment(given), ours: true };
@@ -73,9 +73,9 @@ impl Reach<'_> {
 
     /// Somebody's template, file or folder, untouched.
     pub(super) fn foreign_template(&mut self, path: &Path, var_files: &[PathBuf], vars: &BTreeMap<String, Value>) {
-        let why = vec![Why { what: "Packer template".to_owned(), via: None }];
+        let why = Chain::of("Packer template");
         for file in var_files {
-            self.take(file, vec![Why { what: "Packer variables".to_owned(), via: None }]);
+            self.take(file, Chain::of("Packer variables"));
         }
         let given = vars.iter().map(|(name, value)| (name.clone(), Known::of_value(value))).collect();
         let folder = if self.world.is_folder(path) { path.to_owned() } else { path.parent().map(Path::to_owned).unwrap_or_default() };
@@ -112,8 +112,8 @@ impl Reach<'_> {
         given
     }
 
-    pub(super) fn template_scope(&self, file: &Path, why: &[Why]) -> Scope {
-        Scope { tasks: Some(self.world.root.clone()), ..Scope::new(&self.world.root, file, why.to_vec()) }
+    pub(super) fn template_scope(&self, file: &Path, why: &Chain) -> Scope {
+        Scope { tasks: Some(self.world.root.as_path().into()), ..Scope::new(&self.world.root, file, why.clone()) }
     }
 
     /// What one setting reads. A list comes as several texts.
@@ -181,7 +181,7 @@ impl Reach<'_> {
                                 }
                                 "galaxy_file" if ansible => self.requirements(&found, scope),
                                 "inventory_file" | "inventory_directory" if ansible => {
-                                    let inner = Scope { playbook_dir: self.world.root.clone(), ..scope.clone() };
+                                    let inner = Scope { playbook_dir: self.world.root.as_path().into(), ..scope.clone() };
                                     self.arguments(&["-i".to_owned(), found.to_string_lossy().into_owned()], &inner);
                                 }
                                 _ => {}

@@ -16,7 +16,7 @@ use super::reach::{Reach, Scope};
 use super::template::{Block, Template, Texts};
 use super::world::Hcl;
 use crate::model::problem::SourceText;
-use crate::plan::inputs::Why;
+use crate::plan::why::Chain;
 use crate::syntax::hcl;
 
 const MAX_DEPTH: usize = 12;
@@ -48,7 +48,7 @@ pub(super) struct Names<'f> {
 
 impl Reach<'_> {
     /// All files of one template, with files of variables that are read beside those that are given.
-    pub(super) fn hcl_template(&mut self, template: &Template, files: Vec<PathBuf>, var_files: &[PathBuf], why: &[Why]) {
+    pub(super) fn hcl_template(&mut self, template: &Template, files: Vec<PathBuf>, var_files: &[PathBuf], why: &Chain) {
         let parse = |reach: &mut Self, path: PathBuf| -> Option<File> {
             let read = reach.world.hcl(&path);
             match &*read {
@@ -80,7 +80,7 @@ impl Reach<'_> {
         for file in &files {
             let Some((source, body)) = file.parts() else { continue };
             let mut scope = self.template_scope(&file.path, why);
-            scope.playbook_dir.clone_from(&names.root);
+            scope.playbook_dir = names.root.as_path().into();
             self.body(&names, body, &Block::Other, source, &scope);
         }
     }

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::known::Known;
 use super::reach::{Reach, Scope};
 use super::template::{Block, Template, Texts};
-use crate::plan::inputs::Why;
+use crate::plan::why::Chain;
 use crate::syntax::hcl::MAX_BYTES;
 
 /// Every value of a variable; an inner `Err` is one that is not known.
@@ -18,7 +18,7 @@ type Variables = BTreeMap<String, Vec<Result<String, String>>>;
 
 impl Reach<'_> {
     /// One JSON template with its files of variables.
-    pub(super) fn json_template(&mut self, template: &Template, path: &Path, var_files: &[PathBuf], why: &[Why]) {
+    pub(super) fn json_template(&mut self, template: &Template, path: &Path, var_files: &[PathBuf], why: &Chain) {
         let scope = self.template_scope(path, why);
         let Some(json) = self.json(path, &scope) else { return };
         let mut variables = Variables::new();

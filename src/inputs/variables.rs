@@ -4,6 +4,7 @@
 //! is not understood makes the variable open, and a name made of an open variable is never resolved.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::assigned::Variables;
 use super::jinja::{self, Piece};
@@ -186,7 +187,7 @@ impl Variables {
         let mut values = match first.as_str() {
             "playbook_dir" => folder(&scope.playbook_dir),
             "inventory_dir" => {
-                let given = self.inventory_folders.iter().chain([&scope.playbook_dir]);
+                let given = self.inventory_folders.iter().map(PathBuf::as_path).chain([&*scope.playbook_dir]);
                 given.map(|path| Known::Text(path.to_string_lossy().into_owned())).collect()
             }
             // Nothing is named by it: the argument is left out.

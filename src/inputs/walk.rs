@@ -56,10 +56,10 @@ impl Rules {
         self.globs.matches(name).first().map(|at| self.patterns[*at].as_str())
     }
 
-    fn left_out(&self, name: &str, path: &Path, disk: &Snapshot) -> Option<&str> {
+    fn left_out(&self, name: impl Fn() -> String, path: &Path, disk: &Snapshot) -> Option<&str> {
         // A handful of paths, told apart by their length mostly.
         let never = || self.never.iter().find(|(other, _)| other.as_os_str() == path.as_os_str()).map(|(_, what)| *what);
-        fixed(path, disk).or_else(never).or_else(|| self.ignored(name))
+        fixed(path, disk).or_else(never).or_else(|| if self.patterns.is_empty() { None } else { self.ignored(&name()) })
     }
 }
 
@@ -161,7 +161,7 @@ pub(super) fn walk(base: &Path, label: &str, part: &Part, rules: &Rules, disk: &
                 walk.folders(below, part);
             }
         }
-        Ok(kind) => walk.plain(base, String::new(), kind),
+        Ok(kind) => walk.plain(base.to_owned(), String::new(), kind),
         Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
             walk.found.items.insert(String::new(), Item::Absent);
         }
@@ -189,12 +189,12 @@ impl Walk<'_> {
             };
             let (mut counted, mut below) = (false, Vec::new());
             for (last, kind) in listed.entries() {
-                let path = folder.join(last);
+                let path = names::below(&folder, last);
                 let last = names::encode(last.as_bytes());
-                let inner = if name.is_empty() { last } else { format!("{name}/{last}") };
-                let full = match self.label {
+                let inner = if name.is_empty() { last } else { [name.as_str(), "/", &last].concat() };
+                let full = || match self.label {
                     "." => inner.clone(),
-                    label => format!("{label}/{inner}"),
+                    label => [label, "/", &inner].concat(),
                 };
                 let other_part = match part {
                     _ if !name.is_empty() => false,
@@ -205,7 +205,7 @@ impl Walk<'_> {
                 if other_part {
                     continue;
                 }
-                if let Some(pattern) = self.rules.left_out(&full, &path, self.disk) {
+                if let Some(pattern) = self.rules.left_out(full, &path, self.disk) {
                     *self.found.ignored.entry(pattern.to_owned()).or_default() += 1;
                     continue;
                 }
@@ -213,7 +213,7 @@ impl Walk<'_> {
                 match kind {
                     Kind::Folder => below.push((path, inner)),
                     Kind::Link => below.extend(self.link(&path, inner)),
-                    Kind::File | Kind::Fifo | Kind::Socket | Kind::Device => self.plain(&path, inner, kind),
+                    Kind::File | Kind::Fifo | Kind::Socket | Kind::Device => self.plain(path, inner, kind),
                 }
             }
             if !counted {
@@ -225,9 +225,9 @@ impl Walk<'_> {
         }
     }
 
-    fn plain(&mut self, path: &Path, name: String, kind: Kind) {
+    fn plain(&mut self, path: PathBuf, name: String, kind: Kind) {
         let item = match kind {
-            Kind::File => Item::File(path.to_owned()),
+            Kind::File => Item::File(path),
             Kind::Fifo => Item::Special("fifo".to_owned()),
             Kind::Socket => Item::Special("socket".to_owned()),
             Kind::Device | Kind::Folder | Kind::Link => Item::Special("device".to_owned()),

@@ -357,7 +357,7 @@ fn files_below(disk: &Snapshot, folder: &Path) -> Vec<PathBuf> {
     while let Some(folder) = waiting.pop() {
         let Ok(listed) = disk.folder(&folder) else { continue };
         for (name, kind) in listed.entries() {
-            let path = folder.join(name);
+            let path = names::below(&folder, name);
             if super::walk::fixed(&path, disk).is_some() {
                 continue;
             }

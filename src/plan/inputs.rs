@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::digest::Digest;
+use crate::plan::why::Chain;
 
 /// One thing of a tree that counts. Its name in the tree is UTF-8 with `\xNN` for bytes that are not (and `\\` for a backslash).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,15 +49,6 @@ pub enum Entry {
 /// Entries below one folder (or the one file) by name relative to it; `""` is the thing itself.
 pub type Tree = BTreeMap<String, Entry>;
 
-/// Why an input is in: outermost first (`ansible/web.yml:7` → `role nginx` → `whole role`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Why {
-    /// What was named there, as people read it: `role nginx`, `playbook`, `group_vars beside the playbook` ….
-    pub what: String,
-    /// File and line that named it; `None`: named by the pipeline file or by convention.
-    pub via: Option<String>,
-}
-
 /// A place where more had to be taken than is read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Imprecise {
@@ -81,7 +73,7 @@ pub struct StageInputs {
     /// Environment variables that are passed on and whose value is in the key.
     pub environment: BTreeMap<String, String>,
     /// Why each tree (by its name in `trees`) is in.
-    pub why: BTreeMap<String, Vec<Why>>,
+    pub why: BTreeMap<String, Chain>,
     /// Where more was taken than is read.
     pub imprecise: Vec<Imprecise>,
     /// Files left out by `ignore` and by the fixed list, as `pattern` → how many.

@@ -246,5 +246,5 @@ fn globs_of_the_stage_take_files_folders_and_what_matches() {
     assert!(project.changes(|p| {
         p.file("conf/b.ini", "1");
     }));
-    assert!(inputs.why["files"][0].what.contains("files/**"));
+    assert!(inputs.why["files"].whys()[0].what.contains("files/**"));
 }

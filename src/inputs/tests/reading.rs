@@ -12,7 +12,8 @@ fn a_role_used_only_by_a_dependency_counts() {
         p.file("ansible/roles/tls/tasks/main.yml", "- ping:\n");
     }));
     let why = &project.inputs().why["ansible/roles/tls"];
-    let said: Vec<_> = why.iter().map(|w| (w.what.as_str(), w.via.as_deref())).collect();
+    let whys = why.whys();
+    let said: Vec<_> = whys.iter().map(|w| (w.what.as_str(), w.via.as_deref())).collect();
     let expected =
         [("playbook", None), ("role nginx", Some("ansible/web.yml:3")), ("role tls", Some("ansible/roles/nginx/meta/main.yml:2"))];
     assert_eq!(said, expected);
