@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::jinja;
 use super::known::{Known, one_line};
-use crate::syntax::yaml::Node;
+use crate::syntax::yaml::{Kind, Node};
 
 /// Values of one variable; shared by the stages that read the same role.
 pub(super) type Values = Arc<BTreeSet<Known>>;
@@ -65,7 +65,9 @@ impl Assigned {
             all.assign_all(document);
         }
         let blind = all.blind.clone();
-        let looking = documents.iter().filter(|document| super::lookups::looks_up(document)).cloned().collect();
+        // Ansible takes nothing but a mapping for variables: a list of tasks whose name fits too is refused before it is looked into.
+        let variables = |document: &&Arc<Node>| matches!(document.kind, Kind::Mapping(_)) && super::lookups::looks_up(document);
+        let looking = documents.iter().filter(variables).cloned().collect();
         Self { values: all.into_values(), blind, looking }
     }
 }
