@@ -320,8 +320,7 @@ fn tree(listing: &Listing, exact: bool, contents: &Contents, label: &str) -> Lis
     };
     let notes = listing.leaving.iter().map(|name| format!("`{}` is a link that leaves the root", full(name))).collect();
     let mut odd: BTreeSet<(String, String)> = BTreeSet::new();
-    let mut tree = Tree::new();
-    for (name, item) in &listing.items {
+    let entry = |(name, item): (&String, &Item)| {
         let read = |path: &Path| contents.of(path).cloned().unwrap_or(Content::Gone);
         let mut special = |what: String| {
             odd.insert((full(name), what.clone()));
@@ -345,8 +344,9 @@ fn tree(listing: &Listing, exact: bool, contents: &Contents, label: &str) -> Lis
             Item::Absent => Entry::Absent,
             Item::Special(what) => special(what.clone()),
         };
-        tree.insert(name.clone(), entry);
-    }
+        (name.clone(), entry)
+    };
+    let tree: Tree = listing.items.iter().map(entry).collect();
     let odd = odd.into_iter().map(|(place, what)| {
         let because = format!("{what}: its content cannot be in the key");
         Imprecise { taken: place.clone(), because, place }

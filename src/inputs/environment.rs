@@ -113,8 +113,9 @@ pub fn child_environment(
             continue;
         }
         let prefixed = is_keyed(name);
-        let secret = says_secret(name) && (prefixed || environment.passed.contains_key(name));
-        if says_secret(name) && !secret {
+        let told = says_secret(name);
+        let secret = told && (prefixed || environment.passed.contains_key(name));
+        if told && !secret {
             // Read by a look-up, perhaps: a value that no key may hold must not reach an image by the back door.
             continue;
         }

@@ -96,7 +96,7 @@ impl Reach<'_> {
                     for file in &*self.world.files_within_reason(&path) {
                         self.read_as(purpose, file, scope, line);
                     }
-                } else if path.starts_with(&self.world.root) {
+                } else if names::is_in(&path, &self.world.root) {
                     self.take(&path, why.clone());
                 }
                 continue;

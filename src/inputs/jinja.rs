@@ -16,7 +16,7 @@ pub(super) enum Piece {
 
 /// Has the text anything for Jinja to do.
 pub(super) fn templated(text: &str) -> bool {
-    text.contains("{{") || text.contains("{%")
+    memchr::memchr_iter(b'{', text.as_bytes()).any(|at| matches!(text.as_bytes().get(at + 1), Some(b'{' | b'%')))
 }
 
 /// Where `word` stands. Templates are long and mostly hold none of the words that are looked for.

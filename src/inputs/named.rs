@@ -189,7 +189,7 @@ impl Reach<'_> {
         for text in texts {
             for word in text.split(|c: char| c.is_whitespace() || matches!(c, '=' | '"' | '\'')) {
                 let path = names::join(&self.world.root, word.strip_prefix("-F").unwrap_or(word));
-                if path.starts_with(&self.world.root) && self.world.disk.is_file(&path) {
+                if names::is_in(&path, &self.world.root) && self.world.disk.is_file(&path) {
                     self.take(&path, Chain::of(format!("argument of ssh: {}", names::last(&path))));
                 }
             }
@@ -278,7 +278,7 @@ impl Reach<'_> {
                         read |= self.read_as(&pending.purpose, file, scope, pending.line);
                     }
                 }
-            } else if path.starts_with(&self.world.root) {
+            } else if names::is_in(&path, &self.world.root) {
                 let reason = self.because(scope, pending.purpose.what(&one_line(&pending.text)), pending.line);
                 self.take(&path, reason);
             }
@@ -318,8 +318,13 @@ impl Reach<'_> {
                 let (folders, every) = self.folders(purpose, scope);
                 let mut found = Vec::new();
                 if every {
-                    let folders: BTreeSet<PathBuf> = folders.into_iter().collect();
-                    found.extend(folders.into_iter().filter_map(|folder| self.first(&[folder], text, &why)));
+                    let mut once: Vec<PathBuf> = Vec::with_capacity(folders.len());
+                    for folder in folders {
+                        if once.iter().all(|other| other.as_os_str() != folder.as_os_str()) {
+                            found.extend(self.first(std::slice::from_ref(&folder), text, &why));
+                            once.push(folder);
+                        }
+                    }
                 } else {
                     found.extend(self.first(&folders, text, &why));
                 }

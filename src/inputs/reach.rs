@@ -3,7 +3,8 @@
 //! Decides nothing about YAML or HCL; it knows what was taken, why, and where more had to be taken. Invariant: a path that was
 //! looked for and is not there is taken too (the file that appears later changes the key), and whatever is widened says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::galaxy::Hidden;
 use super::known::Known;
 use super::names;
 use super::shared::{Pending, Wishes};
-use super::snapshot::{Map, Snapshot};
+use super::snapshot::Map;
 use super::variables::Locals;
 use super::walk::Part;
 use super::world::World;
@@ -174,9 +175,9 @@ impl<'w> Reach<'w> {
         let same = |(other, place): &(&'static str, Surroundings)| {
             let (playbook_dir, role, tasks, locals, rendered) = place;
             *other == kind
-                && *playbook_dir == scope.playbook_dir
-                && *role == scope.role
-                && *tasks == scope.tasks
+                && same_path(Some(playbook_dir), Some(&scope.playbook_dir))
+                && same_path(role.as_ref(), scope.role.as_ref())
+                && same_path(tasks.as_ref(), scope.tasks.as_ref())
                 && *locals == scope.locals
                 && *rendered == scope.rendered
         };
@@ -262,7 +263,7 @@ impl<'w> Reach<'w> {
 
     /// Looks for `text` in `folders` as Ansible does, takes what is found first and, as absent, what was looked for before it.
     pub(super) fn first(&mut self, folders: &[PathBuf], text: &str, why: &Chain) -> Option<PathBuf> {
-        let mut tried = BTreeSet::new();
+        let mut tried: Vec<PathBuf> = Vec::new();
         for folder in folders {
             let path = match text.strip_prefix("~/") {
                 Some(rest) => match &self.world.context.home {
@@ -271,7 +272,7 @@ impl<'w> Reach<'w> {
                 },
                 None => names::join(folder, text),
             };
-            if !tried.insert(path.clone()) {
+            if tried.iter().any(|other| other.as_os_str() == path.as_os_str()) {
                 continue;
             }
             let label = self.world.label(&path, text);
@@ -279,57 +280,71 @@ impl<'w> Reach<'w> {
             if self.world.disk.exists(&path) {
                 return Some(path);
             }
+            tried.push(path);
         }
         None
     }
 
-    /// What is left when single files that stand in a folder that counts as a whole are taken out.
+    /// Hands over what is left when single files that stand in a folder that counts as a whole are taken out.
     /// `within` is a folder that counts as a whole for whoever takes over what is left.
-    pub(super) fn without_contained(&self, within: Option<&Path>) -> Vec<(PathBuf, Part, Take)> {
-        let never = &self.world.never;
+    pub(super) fn without_contained(&mut self, within: Option<&Path>) -> Vec<(PathBuf, Part, Take)> {
+        let world = self.world;
         let mut left = Vec::new();
         // A folder stands before what is in it. So these are the folders around the present path, outermost first.
-        let mut around: Vec<(&Path, bool)> = Vec::new();
-        let mut all: Vec<(&Path, &Part, &Take)> = Vec::new();
-        for (path, parts) in &self.takes {
-            all.extend(parts.iter().map(|(part, take)| (Path::new(path), part, take)));
-        }
+        let mut around: Vec<(PathBuf, bool)> = Vec::new();
+        let takes = std::mem::take(&mut self.takes).into_iter();
+        let each = |(path, parts): (OsString, Vec<(Part, Take)>)| {
+            let path = PathBuf::from(path);
+            parts.into_iter().map(move |(part, take)| (path.clone(), part, take))
+        };
+        let mut all: Vec<(PathBuf, Part, Take)> = takes.flat_map(each).collect();
         // A folder directly before all that is in it: `/` counts as less than any other byte of a name.
         let order = |path: &Path| path.as_os_str().as_bytes().iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect::<Vec<u8>>();
-        all.sort_by_cached_key(|(path, part, _)| (order(path), (*part).clone()));
+        all.sort_by_cached_key(|(path, part, _)| (order(path), part.clone()));
         for (path, part, take) in all {
-            while around.last().is_some_and(|(folder, _)| !names::is_in(path, folder)) {
+            while around.last().is_some_and(|(folder, _)| !names::is_in(&path, folder)) {
                 around.pop();
             }
-            let folder = self.world.is_folder(path);
-            let within = within.filter(|outer| *part == Part::Whole && names::is_in(path, outer));
-            if within.is_some_and(|outer| held(path, take.exact, &[(outer, false)], never, &self.world.disk)) {
+            let folder = world.is_folder(&path);
+            let within = within.filter(|outer| part == Part::Whole && names::is_in(&path, outer));
+            if within.is_some_and(|outer| held(&path, take.exact, [(outer, false)].into_iter(), world)) {
                 continue;
             }
-            if *part != Part::Whole || folder || !held(path, take.exact, &around, never, &self.world.disk) {
-                left.push((path.to_owned(), part.clone(), take.clone()));
+            let outer = around.iter().rev().map(|(folder, all_modes)| (folder.as_path(), *all_modes));
+            let needed = part != Part::Whole || folder || !held(&path, take.exact, outer, world);
+            if part == Part::Whole && folder {
+                around.push((path.clone(), take.exact));
             }
-            if *part == Part::Whole && folder {
-                around.push((path, take.exact));
+            if needed {
+                left.push((path, part, take));
             }
         }
         left
     }
 }
 
-/// Does one of the folders hold the path, all that counts of it included.
-fn held(path: &Path, exact: bool, around: &[(&Path, bool)], never: &BTreeMap<PathBuf, &'static str>, disk: &Snapshot) -> bool {
+/// By their bytes: scopes hold paths that are written one way.
+fn same_path(one: Option<&Arc<Path>>, other: Option<&Arc<Path>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one.as_os_str() == other.as_os_str(),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// Does one of the folders, innermost first, hold the path, all that counts of it included.
+fn held<'f>(path: &Path, exact: bool, around: impl Iterator<Item = (&'f Path, bool)>, world: &World<'_>) -> bool {
     let mut inner = path;
-    for (folder, all_modes) in around.iter().rev() {
-        while inner != *folder {
+    for (folder, all_modes) in around {
+        while inner.as_os_str() != folder.as_os_str() {
             // What the walker leaves out of a folder stays an input of its own when somebody named it.
-            if super::walk::fixed(inner, disk).is_some() || never.contains_key(inner) {
+            if super::walk::fixed(inner, &world.disk).is_some() || world.never.keys().any(|other| other.as_os_str() == inner.as_os_str()) {
                 return false;
             }
-            let Some(outer) = inner.parent() else { return false };
+            let Some(outer) = names::apart(inner).map(|(outer, _)| outer).or_else(|| inner.parent()) else { return false };
             inner = outer;
         }
-        if *all_modes || !exact {
+        if all_modes || !exact {
             return true;
         }
     }

@@ -82,6 +82,8 @@ pub(super) struct Found {
     roles: BTreeSet<PathBuf>,
     task_folders: BTreeSet<PathBuf>,
     wishes: Wishes,
+    /// The five sets are empty.
+    is_plain: bool,
 }
 
 /// A role's folder, the playbook's, and the loops around it.
@@ -116,10 +118,16 @@ impl Pending {
 }
 
 impl Reach<'_> {
-    fn found(self, within: Option<&Path>) -> Found {
+    fn found(mut self, within: Option<&Path>) -> Found {
         let takes = self.without_contained(within);
         let (blind, facts) = (self.variables.blind.clone(), self.variables.facts.clone());
+        let is_plain = self.imprecise.is_empty()
+            && self.notes.is_empty()
+            && self.environment.is_empty()
+            && self.roles.is_empty()
+            && self.task_folders.is_empty();
         Found {
+            is_plain,
             takes,
             imprecise: self.imprecise.into_iter().collect(),
             notes: self.notes.into_iter().collect(),
@@ -170,9 +178,14 @@ impl Reach<'_> {
         for (path, part, take) in &found.takes {
             self.merge_take(path, part, take, outer);
         }
-        self.imprecise.extend(found.imprecise.iter().cloned());
-        self.notes.extend(found.notes.iter().cloned());
-        self.environment.extend(found.environment.iter().cloned());
+        // Most hold little: to extend five sets by nothing, for twenty thousand names a plan, takes longer than to ask.
+        if !found.is_plain {
+            self.imprecise.extend(found.imprecise.iter().cloned());
+            self.notes.extend(found.notes.iter().cloned());
+            self.environment.extend(found.environment.iter().cloned());
+            self.roles.extend(found.roles.iter().cloned());
+            self.task_folders.extend(found.task_folders.iter().cloned());
+        }
         for problem in &found.problems {
             if !self.problems.contains(problem) {
                 self.problems.push(problem.clone());
@@ -187,8 +200,6 @@ impl Reach<'_> {
         }
         self.pending.extend(found.pending.iter().map(|pending| (Arc::clone(pending), outer.clone())));
         self.elsewhere.extend(found.elsewhere.iter().map(|name| name.below(outer)));
-        self.roles.extend(found.roles.iter().cloned());
-        self.task_folders.extend(found.task_folders.iter().cloned());
         let Wishes { roles, dependencies, named, exact } = &found.wishes;
         for role in named {
             self.role_of_galaxy(NamedRole { scope: role.scope.below(outer), ..role.clone() });

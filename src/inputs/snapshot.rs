@@ -266,8 +266,10 @@ impl Snapshot {
 
     fn each<T, A>(&self, asked: &Mutex<Map<T>>, answer: impl Fn(&T) -> A) -> Option<Vec<(String, A)>> {
         let one = |(path, found): (&OsString, &T)| {
-            let inside = Path::new(path).strip_prefix(&self.root).ok().filter(|rest| !rest.as_os_str().is_empty());
-            Some((inside.map_or(path.as_os_str(), Path::as_os_str).to_str()?.to_owned(), answer(found)))
+            let path = Path::new(path);
+            let inside = super::names::behind(path, &self.root)
+                .or_else(|| path.strip_prefix(&self.root).ok().filter(|rest| !rest.as_os_str().is_empty()));
+            Some((inside.unwrap_or(path).to_str()?.to_owned(), answer(found)))
         };
         locked(asked).iter().map(one).collect()
     }

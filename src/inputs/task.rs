@@ -215,7 +215,7 @@ impl Reach<'_> {
             if matches!(name, "action" | "local_action") && !arguments.words.is_empty() {
                 arguments.words.remove(0);
             }
-            if module.contains("{{") {
+            if jinja::templated(&module) {
                 self.widen(None, "the module's name is not a literal", &scope, key.line);
             }
             let touches = touches_this_machine(&module, &arguments);

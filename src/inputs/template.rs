@@ -163,8 +163,8 @@ impl Reach<'_> {
             "source" => uploads || *block == Block::Source,
             "sources" => uploads,
             "minion_config" | "local_state_tree" | "local_pillar_roots" | "vagrantfile_template" => true,
-            _ if NOT_READ.iter().any(|part| key.contains(part)) => false,
-            _ => PATH_ENDS.iter().any(|end| key.ends_with(end)) || matches!(key, "group_vars" | "host_vars"),
+            "group_vars" | "host_vars" => true,
+            _ => PATH_ENDS.iter().any(|end| key.ends_with(end)) && !NOT_READ.iter().any(|part| key.contains(part)),
         };
         for value in values {
             match value {

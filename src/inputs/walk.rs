@@ -74,7 +74,7 @@ pub(super) fn glob(pattern: &str) -> Result<globset::Glob, (String, String)> {
 
 /// The entry of the fixed list that takes a path out of a walk.
 pub(super) fn fixed(path: &Path, disk: &Snapshot) -> Option<&'static str> {
-    let name = path.file_name()?.as_bytes();
+    let name = names::apart(path).map_or_else(|| path.file_name(), |(_, name)| Some(name))?.as_bytes();
     let beside = || path.parent().unwrap_or(Path::new(""));
     Some(match name {
         b".git" => ".git",
