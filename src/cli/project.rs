@@ -189,7 +189,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// A checkout that cannot be written is read all the same; it only takes longer the next time.
-fn keep(dir: &Path, place: &Path, memo: &[u8]) {
+fn keep(dir: &Path, place: &Path, memo: &[Vec<u8>]) {
     let folder = place.parent().unwrap_or(dir);
     if run_folder::make_dot(&dir.join(".ovenbird")).and_then(|()| std::fs::create_dir_all(folder)).is_ok() {
         drop(atomic::write_cache(place, 0o600, memo));

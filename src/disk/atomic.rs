@@ -41,8 +41,8 @@ pub fn write_with_mode(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Write
 ///
 /// # Errors
 /// As [`write()`].
-pub fn write_cache(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), WriteError> {
-    try_replace(path, Some(mode), false, |file| file.write_all(bytes)).map_err(|source| WriteError { path: path.to_owned(), source })
+pub fn write_cache(path: &Path, mode: u32, pieces: &[Vec<u8>]) -> Result<(), WriteError> {
+    try_replace(path, Some(mode), false, |file| pieces.iter().try_for_each(|piece| file.write_all(piece))).map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
 fn replace(path: &Path, mode: Option<u32>, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), WriteError> {
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!((std::fs::read(&file).unwrap(), mode(&file)), (b"two".to_vec(), 0o640));
         write_with_mode(&file, 0o600, b"three").unwrap();
         assert_eq!(mode(&file), 0o600);
-        write_cache(&file, 0o640, b"four").unwrap();
+        write_cache(&file, 0o640, &[b"fo".to_vec(), b"ur".to_vec()]).unwrap();
         assert_eq!((std::fs::read(&file).unwrap(), mode(&file)), (b"four".to_vec(), 0o640));
         assert_eq!(names(folder.path()), ["a.tfvars"]);
     }

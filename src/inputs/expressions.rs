@@ -64,7 +64,13 @@ pub(super) fn may_do_anything(text: &str) -> bool {
 /// The name that a text begins with, without the prefix that means the same as none.
 fn leading(text: &str) -> &str {
     let text = text.trim_start();
-    short_of(&text[..text.find(|c: char| !part_of_name(c) && c != '.').unwrap_or(text.len())])
+    // Byte by byte as long as it goes: every filter of every template is met here.
+    let plain = text.bytes().position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))).unwrap_or(text.len());
+    let end = match text.as_bytes().get(plain) {
+        Some(byte) if !byte.is_ascii() => text.find(|c: char| !part_of_name(c) && c != '.').unwrap_or(text.len()),
+        Some(_) | None => plain,
+    };
+    short_of(&text[..end])
 }
 
 /// A filter or test of Ansible's own that looks at files (`x | fileglob`, `x is exists`, `select('exists')`), with the 0-based line.

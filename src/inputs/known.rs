@@ -29,8 +29,8 @@ impl Known {
             Kind::Scalar { text, plain } => match node.tag.as_deref() {
                 Some("!vault" | "!vault-encrypted") => Self::Open("is encrypted".to_owned()),
                 Some("!unsafe") if super::jinja::templated(text) => Self::Open("is a text with braces that is no template".to_owned()),
-                None if !*plain => Self::Text(text.clone()),
-                Some("!" | "!unsafe" | "tag:yaml.org,2002:str") => Self::Text(text.clone()),
+                None if !*plain => Self::Text(text.to_string()),
+                Some("!" | "!unsafe" | "tag:yaml.org,2002:str") => Self::Text(text.to_string()),
                 None => printed(text).map_or_else(|| Self::Open(format!("is `{}`, no text", one_line(text))), Self::Text),
                 Some(tag) => Self::Open(format!("is what `{}` makes of it", one_line(tag))),
             },

@@ -111,14 +111,25 @@ pub(super) fn recall(bytes: &[u8], surroundings: Digest, world: &World<'_>, stag
     found.filter(|_| holds)
 }
 
-/// What the next call may use. `None`: it hangs on something that cannot be written down.
-pub(super) fn keep(found: &[Found], surroundings: Digest, disk: &Snapshot) -> Option<Vec<u8>> {
-    let stage = |stage: &Found| serde_json::to_vec(&kept(stage, disk.root())).ok();
-    let (seen, stages) =
-        rayon::join(|| serde_json::to_vec(&disk.seen()?).ok(), || found.par_iter().map(stage).collect::<Option<Vec<Vec<u8>>>>());
-    let mut lines = vec![serde_json::to_vec(&surroundings).ok()?, seen?];
+/// What the next call may use, line by line. `None`: it hangs on something that cannot be written down.
+pub(super) fn keep(found: &[Found], surroundings: Digest, disk: &Snapshot) -> Option<Vec<Vec<u8>>> {
+    let stage = |stage: &Found| line(&kept(stage, disk.root()), (stage.image.trees.len() + stage.verify.trees.len()) * 256);
+    let seen = || {
+        let seen = disk.seen()?;
+        line(&seen, (seen.folders.len() + seen.files.len()) * 192)
+    };
+    let (seen, stages) = rayon::join(seen, || found.par_iter().map(stage).collect::<Option<Vec<Vec<u8>>>>());
+    let mut lines = vec![line(&surroundings, 0)?, seen?];
     lines.extend(stages?);
-    Some(lines.join(&b'\n'))
+    Some(lines)
+}
+
+/// One line of JSON of about `size` bytes.
+fn line(value: &impl Serialize, size: usize) -> Option<Vec<u8>> {
+    let mut line = Vec::with_capacity(size);
+    serde_json::to_writer(&mut line, value).ok()?;
+    line.push(b'\n');
+    Some(line)
 }
 
 /// The path that a name in the key mostly stands for.

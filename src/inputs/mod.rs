@@ -94,8 +94,8 @@ pub struct Memory {
 pub struct Collected {
     /// By stage.
     pub inputs: BTreeMap<Name, StageInputs>,
-    /// To be kept for the next call; `None`: what is kept already still holds, or nothing was to be kept.
-    pub keep: Option<Vec<u8>>,
+    /// To be kept for the next call, piece after piece; `None`: what is kept already still holds, or nothing was to be kept.
+    pub keep: Option<Vec<Vec<u8>>>,
 }
 
 /// Reads what can change each stage. A file that several stages share is read once.

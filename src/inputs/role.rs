@@ -194,7 +194,7 @@ impl Reach<'_> {
     fn depend(&mut self, name: &str, node: &Node, scope: &Scope) {
         let Some(target) = self.role_folders(scope).iter().map(|f| names::join(f, name)).find(|p| self.world.is_folder(p)) else { return };
         if let Some(wishes) = &mut self.wishes {
-            wishes.dependencies.push(Dependency { target, span: node.span.clone(), file: Arc::clone(&scope.file) });
+            wishes.dependencies.push(Dependency { target, span: node.span(), file: Arc::clone(&scope.file) });
         }
     }
 

@@ -80,8 +80,8 @@ pub(super) struct Leads {
 /// What was asked for, and how it was answered. Paths in the root are relative to it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Seen {
-    folders: Vec<(String, Result<Digest, Cow<'static, str>>)>,
-    files: Vec<(String, Content)>,
+    pub(super) folders: Vec<(String, Result<Digest, Cow<'static, str>>)>,
+    pub(super) files: Vec<(String, Content)>,
     places: Vec<(String, Option<Kind>)>,
     links: Vec<(String, Digest)>,
 }

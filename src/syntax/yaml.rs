@@ -18,7 +18,7 @@ pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Deepest nesting. Hand-written files stay below 30; both parsers and our readers of trees recurse no deeper than this.
 pub const MAX_DEPTH: usize = 250;
 /// Most nodes of a file with every alias written out: an alias bomb is refused before anybody walks it.
-pub const MAX_NODES: u64 = 1_000_000;
+pub const MAX_NODES: u32 = 1_000_000;
 
 /// Why a text is no YAML that we read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,13 +36,13 @@ pub struct Node {
     /// What it is.
     pub kind: Kind,
     /// Tag as resolved: `!vault`, `!unsafe`, `tag:yaml.org,2002:str` ….
-    pub tag: Option<String>,
+    pub tag: Option<Box<str>>,
     /// 1-based line of its first character.
     pub line: usize,
-    /// Bytes of a scalar in the text without its byte order mark; empty for anything else, and where the parser could not say.
-    pub span: Range<usize>,
+    /// [`Self::span`], in half the space: a plan holds some hundred thousand nodes, none of a text beyond [`MAX_BYTES`].
+    bytes: (u32, u32),
     /// Nodes in it, itself included, aliases written out.
-    weight: u64,
+    weight: u32,
 }
 
 /// Kinds of nodes. Children are shared where an alias repeats them.
@@ -51,21 +51,26 @@ pub enum Kind {
     /// Text after unescaping; `plain` when it stands without quotes and is no block.
     Scalar {
         /// The text.
-        text: String,
+        text: Box<str>,
         /// Without quotes.
         plain: bool,
     },
     /// In order.
-    Sequence(Vec<Arc<Node>>),
+    Sequence(Box<[Arc<Node>]>),
     /// In the order of the file, doubled keys included.
-    Mapping(Vec<(Arc<Node>, Arc<Node>)>),
+    Mapping(Box<[(Arc<Node>, Arc<Node>)]>),
 }
 
 impl Node {
+    /// Bytes of a scalar in the text without its byte order mark; empty for anything else, and where the parser could not say.
+    pub fn span(&self) -> Range<usize> {
+        self.bytes.0 as usize..self.bytes.1 as usize
+    }
+
     /// Text of a scalar; a plain `null`, `~` or nothing is none.
     pub fn text(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL") => None,
+            Kind::Scalar { text, plain: true } if matches!(&**text, "" | "~" | "null" | "Null" | "NULL") => None,
             Kind::Scalar { text, .. } => Some(text),
             Kind::Sequence(_) | Kind::Mapping(_) => None,
         }
@@ -105,14 +110,14 @@ impl Node {
 
     /// Values of a key: more than one when the key is doubled or merged in (which of them wins is not modelled).
     pub fn get_all<'n, 'k>(&'n self, key: &'k str) -> impl Iterator<Item = &'n Self> + use<'n, 'k> {
-        let pairs = if let Kind::Mapping(pairs) = &self.kind { pairs.as_slice() } else { &[] };
+        let pairs = if let Kind::Mapping(pairs) = &self.kind { &**pairs } else { &[] };
         let own = pairs.iter().filter(move |(k, _)| key != "<<" && k.is(key)).map(|(_, value)| value.as_ref());
         let merged = pairs.iter().filter(|(k, _)| k.is("<<")).flat_map(|(_, value)| value.one_or_many()).flat_map(Self::entries);
         own.chain(merged.filter(move |(k, _)| k.is(key)).map(|(_, value)| value))
     }
 
     fn is(&self, key: &str) -> bool {
-        matches!(&self.kind, Kind::Scalar { text, .. } if text == key) && self.text().is_some()
+        matches!(&self.kind, Kind::Scalar { text, .. } if **text == *key) && self.text().is_some()
     }
 
     /// The value of a key, the first where there are more.
@@ -171,7 +176,7 @@ enum Refusal {
 
 /// What both parsers' events have in common.
 enum Step {
-    Scalar { text: String, plain: bool },
+    Scalar { text: Box<str>, plain: bool },
     Open { mapping: bool },
     Close,
     Alias(String),
@@ -191,14 +196,14 @@ struct Builder {
     documents: Vec<Arc<Node>>,
     open: Vec<Open>,
     anchors: BTreeMap<String, Arc<Node>>,
-    total: u64,
+    total: u32,
 }
 
 impl Builder {
     fn step(&mut self, step: Step, anchor: Option<String>, tag: Option<String>, line: usize, span: Range<usize>) -> Result<(), Refusal> {
         match step {
             Step::Scalar { text, plain } => {
-                let node = Node { kind: Kind::Scalar { text, plain }, tag, line, span, weight: 1 };
+                let node = Node { kind: Kind::Scalar { text, plain }, tag: tag.map(String::into_boxed_str), line, bytes: small(&span), weight: 1 };
                 self.add(Arc::new(node), anchor, line)
             }
             Step::Open { mapping } => {
@@ -210,18 +215,19 @@ impl Builder {
             }
             Step::Close => {
                 let Some(open) = self.open.pop() else { return Ok(()) };
-                let weight = open.children.iter().fold(1_u64, |sum, child| sum.saturating_add(child.weight));
+                let weight = open.children.iter().fold(1_u32, |sum, child| sum.saturating_add(child.weight));
                 let kind = if open.mapping {
                     let mut pairs = Vec::with_capacity(open.children.len() / 2);
                     let mut children = open.children.into_iter();
                     while let (Some(key), Some(value)) = (children.next(), children.next()) {
                         pairs.push((key, value));
                     }
-                    Kind::Mapping(pairs)
+                    Kind::Mapping(pairs.into_boxed_slice())
                 } else {
-                    Kind::Sequence(open.children)
+                    Kind::Sequence(open.children.into_boxed_slice())
                 };
-                self.add(Arc::new(Node { kind, tag: open.tag, line: open.line, span: 0..0, weight }), open.anchor, line)
+                let tag = open.tag.map(String::into_boxed_str);
+                self.add(Arc::new(Node { kind, tag, line: open.line, bytes: (0, 0), weight }), open.anchor, line)
             }
             Step::Alias(name) => {
                 let Some(node) = self.anchors.get(&name).cloned() else {
@@ -256,6 +262,11 @@ impl Builder {
     }
 }
 
+/// Empty where it is beyond what is read.
+fn small(span: &Range<usize>) -> (u32, u32) {
+    u32::try_from(span.start).ok().zip(u32::try_from(span.end).ok()).unwrap_or_default()
+}
+
 fn too_many(line: usize) -> Refusal {
     Refusal::Limit(YamlError { message: format!("more than {MAX_NODES} values with its aliases written out"), line })
 }
@@ -281,7 +292,7 @@ fn with_granit(text: &str) -> Result<Vec<Arc<Node>>, Refusal> {
         let tag = |tag: Option<std::borrow::Cow<'_, granit_parser::Tag>>| tag.map(|t| format!("{}{}", t.handle(), t.suffix()));
         match event {
             Event::Scalar(value, style, anchor, its) => {
-                let step = Step::Scalar { text: value.into_owned(), plain: style == ScalarStyle::Plain };
+                let step = Step::Scalar { text: value.into_owned().into_boxed_str(), plain: style == ScalarStyle::Plain };
                 builder.step(step, name(anchor), tag(its), line, bytes)?;
             }
             Event::SequenceStart(_, anchor, its) => builder.step(Step::Open { mapping: false }, name(anchor), tag(its), line, bytes)?,
@@ -329,7 +340,7 @@ mod tests {
         let text = "# ä\n- name: a\n  roles:\n    - nginx\n";
         let node = one(text);
         let role = &node.items()[0].get("roles").unwrap().items()[0];
-        assert_eq!((role.line, &text[role.span.clone()]), (4, "nginx"));
+        assert_eq!((role.line, &text[role.span()]), (4, "nginx"));
     }
 
     #[test]

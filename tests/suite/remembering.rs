@@ -23,7 +23,7 @@ impl Remembering {
             (Ok(plain), Ok(Collected { inputs, keep })) => {
                 assert!(plain.inputs == inputs, "with a memo: {inputs:#?}\n\nwithout: {:#?}", plain.inputs);
                 if let Some(kept) = keep {
-                    *self.0.lock().expect("nothing panics while it is held") = kept;
+                    *self.0.lock().expect("nothing panics while it is held") = kept.concat();
                 }
             }
             (Err(plain), Err(remembered)) => assert_eq!(format!("{plain:?}"), format!("{remembered:?}")),
@@ -37,7 +37,7 @@ impl Remembering {
         let memory = Memory { kept: self.0.lock().expect("nothing panics while it is held").clone(), program: "tests".to_owned() };
         let read = collect(pipeline, &InputContext { memory: Some(memory), ..context.clone() })?;
         if let Some(kept) = read.keep {
-            *self.0.lock().expect("nothing panics while it is held") = kept;
+            *self.0.lock().expect("nothing panics while it is held") = kept.concat();
         }
         Ok(read.inputs)
     }

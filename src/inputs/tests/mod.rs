@@ -103,7 +103,7 @@ impl Project {
         let memory = Memory { kept: self.kept.borrow().clone(), program: String::new() };
         let remembered = collect(&loaded.pipeline, &InputContext { memory: Some(memory), ..context })?;
         assert_eq!(all, remembered.inputs);
-        if let Some(kept) = remembered.keep {
+        if let Some(kept) = remembered.keep.map(|pieces| pieces.concat()) {
             self.kept.replace(kept);
         }
         Ok(all.remove(&Name::new("web").unwrap()).unwrap())

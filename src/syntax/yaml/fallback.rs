@@ -45,7 +45,7 @@ fn with_libyaml(text: &str) -> Result<Vec<Arc<Node>>, Refusal> {
         let line = line_of(event.start_mark.line);
         match event.data {
             EventData::Scalar { anchor, tag, value, style, .. } => {
-                builder.step(Step::Scalar { text: value, plain: style == Style::Plain }, anchor, tag, line, 0..0)?;
+                builder.step(Step::Scalar { text: value.into(), plain: style == Style::Plain }, anchor, tag, line, 0..0)?;
             }
             EventData::SequenceStart { anchor, tag, .. } => builder.step(Step::Open { mapping: false }, anchor, tag, line, 0..0)?,
             EventData::MappingStart { anchor, tag, .. } => builder.step(Step::Open { mapping: true }, anchor, tag, line, 0..0)?,

@@ -161,7 +161,7 @@ impl<'t> Reading<'t> {
                 if quote == b'"' && text.contains('\\') || bytes.get(inside + 2) == Some(&quote) {
                     return None;
                 }
-                (inside + 2, Step::Scalar { text: text.to_owned(), plain: false })
+                (inside + 2, Step::Scalar { text: text.into(), plain: false })
             }
             b'[' | b'{' => {
                 if !(rest.starts_with("[]") || rest.starts_with("{}")) {
@@ -207,7 +207,7 @@ impl<'t> Reading<'t> {
 }
 
 fn scalar(text: &str) -> Step {
-    Step::Scalar { text: text.to_owned(), plain: true }
+    Step::Scalar { text: text.into(), plain: true }
 }
 
 fn is_dash(text: &str) -> bool {
