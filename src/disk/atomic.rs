@@ -42,7 +42,8 @@ pub fn write_with_mode(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Write
 /// # Errors
 /// As [`write()`].
 pub fn write_cache(path: &Path, mode: u32, pieces: &[Vec<u8>]) -> Result<(), WriteError> {
-    try_replace(path, Some(mode), false, |file| pieces.iter().try_for_each(|piece| file.write_all(piece))).map_err(|source| WriteError { path: path.to_owned(), source })
+    try_replace(path, Some(mode), false, |file| pieces.iter().try_for_each(|piece| file.write_all(piece)))
+        .map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
 fn replace(path: &Path, mode: Option<u32>, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), WriteError> {

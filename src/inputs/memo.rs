@@ -73,7 +73,8 @@ impl Serialize for Reasons<'_> {
 impl<'de> Deserialize<'de> for Reasons<'_> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let links: Vec<(String, Option<String>)> = Vec::deserialize(deserializer)?;
-        let chain = links.into_iter().fold(Chain::default(), |chain, (what, via)| chain.then(what, via.map(|file| Place { file, line: None })));
+        let chain =
+            links.into_iter().fold(Chain::default(), |chain, (what, via)| chain.then(what, via.map(|file| Place { file, line: None })));
         Ok(Self(Cow::Owned(chain)))
     }
 }
@@ -148,7 +149,7 @@ fn is_told(path: &Path, root: &Path, label: &str) -> bool {
 
 fn kept<'f>(stage: &'f Found, root: &Path) -> Kept<'f> {
     let tree = |(path, part, take): &'f (PathBuf, Part, Take)| KeptTree {
-        path: (!is_told(path, root, &take.label)).then(|| Cow::Borrowed(path.as_path())),
+        path: (!is_told(path, root, &take.label)).then_some(Cow::Borrowed(path.as_path())),
         label: Cow::Borrowed(&take.label),
         part: Cow::Borrowed(part),
         exact: take.exact,

@@ -3,7 +3,7 @@
 //! ```text
 //! playbook, role, task, module, lookups   follow a playbook      named, search, variables   a name → files, templated ones too
 //! inventory, template, template_hcl, _json   and its like        reach      what was found, why, and where it had to widen
-//! walk, hash, snapshot                    the one tree walker    environment                the one allow-list
+//! walk, hash, snapshot, list              the one tree walker    environment, never         the two lists
 //! opened                                  was an opened path an input                memo        what is kept for the next call
 //! collections, expressions, globs, template_functions                                  parts of these
 //! shared                                  what is read once for all stages                 assigned   values of variables
@@ -33,12 +33,14 @@ mod inventory;
 mod items;
 mod jinja;
 mod known;
+mod list;
 mod local_plugins;
 mod lookups;
 mod memo;
 mod module;
 mod named;
 mod names;
+mod never;
 mod playbook;
 mod reach;
 mod role;

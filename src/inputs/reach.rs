@@ -19,7 +19,7 @@ use super::variables::Locals;
 use super::walk::Part;
 use super::world::World;
 use crate::model::problem::Problem;
-use crate::plan::inputs::{Imprecise};
+use crate::plan::inputs::Imprecise;
 use crate::plan::why::{Chain, Place};
 
 /// A file or folder that counts.
@@ -72,13 +72,7 @@ impl Scope {
     }
 
     pub(super) fn surroundings(&self) -> Surroundings {
-        (
-            Arc::clone(&self.playbook_dir),
-            self.role.clone(),
-            self.tasks.clone(),
-            Arc::clone(&self.locals),
-            Arc::clone(&self.rendered),
-        )
+        (Arc::clone(&self.playbook_dir), self.role.clone(), self.tasks.clone(), Arc::clone(&self.locals), Arc::clone(&self.rendered))
     }
 
     /// Folder of the file being read.

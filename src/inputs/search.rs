@@ -47,8 +47,21 @@ impl Reach<'_> {
         let (root, beside, folder) = (self.world.root.as_path(), &*scope.playbook_dir, scope.folder());
         if let Some(role) = &scope.role {
             let part = if names::is_in(folder, &names::below(role, "handlers")) { "handlers" } else { "tasks" };
-            let mut folders = vec![names::below(role, part), names::below(role, "tasks"), names::below(root, part), role.to_path_buf(), names::below(beside, part), beside.to_owned()];
-            folders.extend([names::below(folder, "tasks"), folder.to_owned(), names::below(root, "tasks"), names::below(beside, "tasks"), root.to_owned()]);
+            let mut folders = vec![
+                names::below(role, part),
+                names::below(role, "tasks"),
+                names::below(root, part),
+                role.to_path_buf(),
+                names::below(beside, part),
+                beside.to_owned(),
+            ];
+            folders.extend([
+                names::below(folder, "tasks"),
+                folder.to_owned(),
+                names::below(root, "tasks"),
+                names::below(beside, "tasks"),
+                root.to_owned(),
+            ]);
             // A list that another one included searches twice, and asks everywhere though the first search has found it.
             let included = scope.file.file_stem().is_none_or(|stem| stem != "main");
             return (folders, included || folder != names::below(role, part));

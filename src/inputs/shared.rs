@@ -16,7 +16,7 @@ use super::reach::{Reach, Scope, Take};
 use super::variables::Locals;
 use super::walk::Part;
 use crate::model::problem::Problem;
-use crate::plan::inputs::{Imprecise};
+use crate::plan::inputs::Imprecise;
 use crate::plan::why::Chain;
 
 /// A name that can only be made when all variables are known.

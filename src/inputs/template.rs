@@ -162,8 +162,7 @@ impl Reach<'_> {
             // The builder `file` copies one.
             "source" => uploads || *block == Block::Source,
             "sources" => uploads,
-            "minion_config" | "local_state_tree" | "local_pillar_roots" | "vagrantfile_template" => true,
-            "group_vars" | "host_vars" => true,
+            "minion_config" | "local_state_tree" | "local_pillar_roots" | "vagrantfile_template" | "group_vars" | "host_vars" => true,
             _ => PATH_ENDS.iter().any(|end| key.ends_with(end)) && !NOT_READ.iter().any(|part| key.contains(part)),
         };
         for value in values {

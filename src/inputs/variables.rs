@@ -71,7 +71,7 @@ impl Variables {
         }
         let pieces = jinja::pieces(text).ok_or_else(|| format!("`{}` has statements of Jinja", one_line(text)))?;
         let alone = pieces.len() == 1;
-        let mut names = BTreeSet::from([String::new()]);
+        let mut names: Option<BTreeSet<String>> = None;
         for piece in pieces {
             let ends: BTreeSet<String> = match piece {
                 Piece::Literal(literal) => BTreeSet::from([literal]),
@@ -88,12 +88,16 @@ impl Variables {
                     ends
                 }
             };
-            names = names.iter().flat_map(|start| ends.iter().map(move |end| format!("{start}{end}"))).collect();
-            if names.len() > MAX_NAMES {
+            let longer = match names {
+                None => ends,
+                Some(starts) => starts.iter().flat_map(|start| ends.iter().map(move |end| [start.as_str(), end].concat())).collect(),
+            };
+            if longer.len() > MAX_NAMES {
                 return Err(format!("`{}` may be more than {MAX_NAMES} names", one_line(text)));
             }
+            names = Some(longer);
         }
-        Ok(names)
+        Ok(names.unwrap_or_else(|| BTreeSet::from([String::new()])))
     }
 
     /// Every value that an expression may have; lists stay lists.

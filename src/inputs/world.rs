@@ -13,8 +13,8 @@ use super::ansible_cfg::AnsibleConfig;
 use super::assigned::Assigned;
 use super::shared::Roles;
 use super::snapshot::{Kind, Map, Snapshot};
-use super::{InputContext, names};
-use crate::config::pipeline::{Pipeline, Recipe, StateLocation};
+use super::{InputContext, names, never};
+use crate::config::pipeline::{Pipeline, Recipe};
 use crate::model::problem::SourceText;
 use crate::syntax::hcl;
 use crate::syntax::yaml::{self, Node};
@@ -94,7 +94,7 @@ impl<'a> World<'a> {
 
     fn on(disk: Snapshot, root: PathBuf, pipeline: &'a Pipeline, context: &'a InputContext) -> Self {
         let config = AnsibleConfig::in_force(&root, context);
-        let never = never(&root, pipeline, &config);
+        let never = never::never(&root, pipeline, &config);
         let begun = pipeline.stages.iter().filter_map(|stage| match &stage.recipe {
             Recipe::Playbook { playbook, .. } => root.join(playbook).parent().map(|folder| folder.join("collections")),
             Recipe::Template { .. } => None,
@@ -316,40 +316,6 @@ impl<'a> World<'a> {
         self.below.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.as_os_str().to_owned(), Arc::clone(&files));
         files
     }
-}
-
-/// Files that are no inputs wherever they lie: what ovenbird writes itself, and passwords.
-fn never(root: &Path, pipeline: &Pipeline, config: &AnsibleConfig) -> BTreeMap<PathBuf, &'static str> {
-    let mut never = BTreeMap::new();
-    // Config's paths may come through a link to the root; names in it are compared below the canonical one.
-    let mut add = |path: &Path, what| {
-        let inside = path.strip_prefix(&pipeline.root).map_or_else(|_| path.to_owned(), |rest| root.join(rest));
-        never.insert(names::normal(&inside), what);
-    };
-    add(&pipeline.file, "the pipeline file");
-    add(&pipeline.dir.join("ovenbird.lock"), "the lock file");
-    add(&pipeline.file.with_extension("lock"), "the lock file");
-    if let StateLocation::Folder(folder) = &pipeline.state {
-        add(folder, "the state");
-    }
-    for emit in &pipeline.emits {
-        add(&root.join(&emit.path), "targets of emit");
-    }
-    for swap in &pipeline.swaps {
-        add(&root.join(&swap.directory).join(&swap.tfvars), "targets of swap");
-    }
-    for log in &config.logs {
-        add(log, "Ansible's log");
-    }
-    for stage in &pipeline.stages {
-        for file in super::command_line::password_files(&stage.ansible_arguments) {
-            add(&names::join(root, &file), "vault password files");
-        }
-    }
-    for password in &config.password_files {
-        add(password, "vault password files");
-    }
-    never
 }
 
 fn files_below(disk: &Snapshot, folder: &Path) -> Vec<PathBuf> {

@@ -33,6 +33,6 @@ pub mod terraform_plan;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod verification;
-pub mod why;
 #[cfg(test)]
 mod verification_tests;
+pub mod why;

@@ -113,3 +113,28 @@ impl Serialize for Chain {
         serializer.collect_seq(self.whys())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_told_outermost_first_however_it_was_put_together() {
+        let at = |file: &str, line| Some(Place { file: file.to_owned(), line: Some(line) });
+        let role = Chain::of("playbook").then("role nginx", at("ansible/web.yml", 3));
+        let found = Chain::default().then("tasks more.yml", at("tasks/main.yml", 2)).then("template a.j2", None);
+        let whole = found.behind(&role).then("variables b.yml", at("tasks/more.yml", 9));
+        let told: Vec<String> = whole.whys().into_iter().map(|why| format!("{} {}", why.what, why.via.unwrap_or_default())).collect();
+        let expected = [
+            "playbook ",
+            "role nginx ansible/web.yml:3",
+            "tasks more.yml tasks/main.yml:2",
+            "template a.j2 ",
+            "variables b.yml tasks/more.yml:9",
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(whole.place().as_deref(), Some("tasks/more.yml:9"));
+        assert_eq!((found.behind(&Chain::default()), Chain::default().behind(&role)), (found.clone(), role));
+        assert_eq!(serde_json::to_value(Chain::of("playbook")).unwrap(), serde_json::json!([{ "what": "playbook", "via": null }]));
+    }
+}

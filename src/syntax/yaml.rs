@@ -203,7 +203,8 @@ impl Builder {
     fn step(&mut self, step: Step, anchor: Option<String>, tag: Option<String>, line: usize, span: Range<usize>) -> Result<(), Refusal> {
         match step {
             Step::Scalar { text, plain } => {
-                let node = Node { kind: Kind::Scalar { text, plain }, tag: tag.map(String::into_boxed_str), line, bytes: small(&span), weight: 1 };
+                let node =
+                    Node { kind: Kind::Scalar { text, plain }, tag: tag.map(String::into_boxed_str), line, bytes: small(&span), weight: 1 };
                 self.add(Arc::new(node), anchor, line)
             }
             Step::Open { mapping } => {

@@ -209,6 +209,12 @@ fn a_fact_in_a_name_takes_what_fits_and_a_register_widens() {
     assert!(project.changes(|p| {
         p.file("ansible/vars/RedHat.yml", "a: 1\n");
     }));
+    // A playbook or a list of tasks beside it fits too. Ansible refuses these as variables, so what they look up is looked up by nobody.
+    project.file("ansible/other.yml", "- hosts: all\n  tasks:\n    - debug: {msg: \"{{ lookup('pipe', 'x') }}\"}\n");
+    assert!(project.inputs().imprecise.is_empty());
+    project.file("ansible/other.yml", "a: \"{{ lookup('pipe', 'x') }}\"\n");
+    assert!(!project.inputs().imprecise.is_empty());
+    project.remove("ansible/other.yml");
 
     project.file("ansible/web.yml", "- hosts: all\n  tasks:\n    - command: hostname\n      register: out\n    - copy: {src: \"conf/{{ out.stdout }}\", dest: /a}\n    - copy: {src: \"{{ out.stdout }}\", dest: /a}\n");
     project.file("ansible/files/conf/a", "1");
