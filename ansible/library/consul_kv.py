@@ -22,6 +22,7 @@ options:
   token: {type: str, description: "ACL token. Default from CONSUL_HTTP_TOKEN."}
   values: {type: dict, default: {}, description: Keys and their values; strings or whole numbers.}
   secrets: {type: dict, default: {}, description: "Keys whose values are secret; they are marked in Consul by the flag 1, which is how a later run knows it."}
+  once: {type: dict, default: {}, description: "Keys that never change: when one holds something else, nothing is written. By the name of the environment, one's values do not reach another's Consul."}
   folders: {type: list, elements: str, default: [], description: "Folders that belong to this list of keys, say C(database/)."}
   remove: {type: bool, default: false, description: Remove keys in O(folders) that are not wanted. Otherwise they are named and left.}
   several_transactions: {type: bool, default: false, description: "Consul takes 64 operations in a transaction. More are refused unless this says that it need not be one."}
@@ -30,6 +31,7 @@ options:
 EXAMPLES = """
 - consul_kv:
     folders: [database/]
+    once: {environment: staging}
     values: {database/master-host: db-1.internal, database/port: 5432}
     secrets: {database/password: "{{ vault_database_password }}"}
 """
@@ -99,11 +101,12 @@ def text(key, value):
     return stored
 
 
-def wanted_keys(values, secrets):
-    both = sorted(set(values) & set(secrets))
-    if both:
-        raise Refused(f"`{both[0]}` is among the values and among the secrets")
-    wanted = {key: (text(key, value), 0) for key, value in values.items()}
+def wanted_keys(values, secrets, once):
+    for more in (secrets, once):
+        both = sorted(set(values) & set(more))
+        if both:
+            raise Refused(f"`{both[0]}` is among the values and among {'the secrets' if more is secrets else 'what never changes'}")
+    wanted = {key: (text(key, value), 0) for key, value in {**values, **once}.items()}
     wanted.update({key: (text(key, value), SECRET) for key, value in secrets.items()})
     for key in wanted:
         if not key or key.startswith("/") or key.endswith("/"):
@@ -153,13 +156,16 @@ def difference(wanted, found, to_set, to_remove):
 def bring(kv, module):
     asked = module.params
     folders = [folder if folder.endswith("/") else f"{folder}/" for folder in asked["folders"]]
-    wanted = wanted_keys(asked["values"], asked["secrets"])
+    wanted = wanted_keys(asked["values"], asked["secrets"], asked["once"])
     found = {}
     for folder in folders:
         found.update(kv.read(folder, True))
     for key in wanted:
         if not any(key.startswith(folder) for folder in folders):
             found.update(kv.read(key, False))
+    for key in sorted(asked["once"]):
+        if key in found and stored_value(found[key]) != wanted[key][0]:
+            raise Refused(f"`{key}` of this Consul is `{stored_value(found[key]).decode(errors='replace')}` and not `{asked['once'][key]}`; nothing was written")
     operations, to_set, to_remove, left = plan(wanted, found, folders, asked["remove"])
     parts = [operations[start:start + OPERATIONS] for start in range(0, len(operations), OPERATIONS)]
     result = {"changed": bool(operations), "set": to_set, "removed": to_remove, "left": left, "transactions": len(parts)}
@@ -187,6 +193,7 @@ def main():
             "token": {"type": "str", "no_log": True, "fallback": (env_fallback, ["CONSUL_HTTP_TOKEN"])},
             "values": {"type": "dict", "default": {}},
             "secrets": {"type": "dict", "default": {}, "no_log": True},
+            "once": {"type": "dict", "default": {}},
             "folders": {"type": "list", "elements": "str", "default": []},
             "remove": {"type": "bool", "default": False},
             "several_transactions": {"type": "bool", "default": False},

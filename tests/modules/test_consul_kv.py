@@ -45,6 +45,13 @@ class Kv(WithConsul):
         self.assertNotIn("another-canary", seen.text)
         self.assertEqual(self.stored()["db/host"], "a")
 
+    def test_values_of_another_environment_are_refused_and_nothing_is_written(self):
+        self.assertEqual(self.bring({"db/host": "a"}, once={"environment": "production"})["set"], ["db/host", "environment"])
+        self.assertFalse(self.bring({"db/host": "a"}, once={"environment": "production"})["changed"])
+        refused = self.bring({"db/host": "b"}, once={"environment": "staging"})
+        self.assertIn("`environment` of this Consul is `production` and not `staging`; nothing was written", refused["msg"])
+        self.assertEqual(self.stored(), {"db/host": "a", "environment": "production"})
+
     def test_what_was_secret_is_not_shown_when_it_goes_or_becomes_plain(self):
         self.bring({}, {"db/password": SECRET, "db/token": SECRET})
         seen = self.bring({"db/password": "plain"}, remove=True)
@@ -74,7 +81,7 @@ class Kv(WithConsul):
     def test_a_change_by_somebody_else_in_between_fails_all_of_it(self):
         self.put("db/a", "1")
         kv = consul_kv.Kv(self.url, None)
-        wanted = consul_kv.wanted_keys({"db/a": "2", "db/b": "2"}, {})
+        wanted = consul_kv.wanted_keys({"db/a": "2", "db/b": "2"}, {}, {})
         operations = consul_kv.plan(wanted, kv.read("db/", True), ["db/"], False)[0]
         self.put("db/a", "theirs")
         with self.assertRaisesRegex(consul_kv.Refused, "`db/a`: somebody else changed it meanwhile"):
